@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// The boot bundle: what `mezz bundle` writes and the kernel reads.
+//
+// A cpio archive (newc, "070701"). Its first member is BUNDLE_CONFIG, a text; the other members are the
+// files that the text names. A file that several VMs use is stored once. The text is lines of a key, one
+// space, and the value up to the end of the line; nothing is optional in their order:
+//
+//	mezzanine-bundle 1
+//	vm NAME                 [a-z0-9-]{1,31}, unique; begins a VM
+//	memory BYTES            decimal, a multiple of 1 MiB
+//	vcpus N                 1..64
+//	kernel MEMBER
+//	initrd MEMBER           optional
+//	module MEMBER ARGS      any number (Multiboot 1); ARGS may be empty
+//	cmdline TEXT            may be empty
+//	weight N                1..10000
+//	cap PERCENT             optional; percent of one CPU
+//	affinity HEX            optional; mask of the CPUs it may run on
+//	repeat N                0: run once; N: started N times again after a power-off
+//	debug_exit 0|1
+//	end                     ends a VM
+#pragma once
+
+#define BUNDLE_CONFIG     "mezzanine.conf"
+#define BUNDLE_MAGIC_LINE "mezzanine-bundle 1"
+
+#define BUNDLE_MAX_VMS     64
+#define BUNDLE_MAX_VCPUS   64
+#define BUNDLE_MAX_MODULES 8
+#define BUNDLE_NAME_MAX    31   // characters of a VM's name
+#define BUNDLE_CMDLINE_MAX 2047 // characters of a command line
+#define BUNDLE_WEIGHT_DEFAULT 256
