@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// Ticket spinlocks. The kernel runs with interrupts off, so a lock needs no care about them.
+// The order in which locks may be taken stands in docs/locking.md and is checked in debug builds by `rank`:
+// a CPU takes locks in rising rank only.
+#pragma once
+
+#include "lib/atomic.h"
+#include "arch.h"
+
+enum lock_rank {
+	LOCK_VM_LIST = 1, // the list of VMs
+	LOCK_VM,          // a VM's devices
+	LOCK_GMAP,        // a VM's memory map
+	LOCK_SCHED,       // the run queue
+	LOCK_TIMER,       // a CPU's timer queue
+	LOCK_FRAME,       // the frame allocator
+	LOCK_CONSOLE,     // consoles and log
+};
+
+struct spinlock {
+	u16 next;
+	u16 owner;
+	u8 rank;
+};
+
+#define SPINLOCK(r) ((struct spinlock){.rank = (r)})
+
+static inline void spin_lock(struct spinlock *l)
+{
+	u16 ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+		cpu_relax();
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
+}
+
+static inline bool spin_is_locked(const struct spinlock *l)
+{
+	return READ_ONCE(l->next) != READ_ONCE(l->owner);
+}
