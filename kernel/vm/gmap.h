@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// A VM's memory map: guest-physical address -> frame, kept in the second-level tables that the processor walks.
+//
+// RAM is populated on first touch, in 2 MiB blocks where the range and free memory allow. One structure serves the
+// processor's walks and the kernel's own reads, so that what the guest sees and what the kernel sees cannot differ.
+#pragma once
+
+#include "kernel/core/spinlock.h"
+#include "lib/addr.h"
+
+#define GMAP_RANGES 4
+
+struct gmap_range {
+	u64 start; // guest-physical, 4 KiB aligned
+	u64 end;
+};
+
+struct gmap {
+	struct spinlock lock; // rank LOCK_GMAP: changes of the tables
+	u16 owner;            // of the frames
+	hpa_t root;
+	struct gmap_range ram[GMAP_RANGES];
+	unsigned ranges;
+	u64 populated;        // frames of guest RAM
+	u64 tables;           // frames of tables
+};
+
+int gmap_init(struct gmap *g, u16 owner); // 0 or -ENOMEM
+void gmap_add_ram(struct gmap *g, u64 start, u64 end); // before use
+void gmap_destroy(struct gmap *g);        // gives back all frames; no CPU uses it any more
+
+bool gmap_is_ram(const struct gmap *g, u64 gpa);
+
+// The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM, or out of memory.
+void *gmap_ptr(struct gmap *g, u64 gpa);
+
+// A guest touched RAM that is not there yet. 0; -EFAULT: not RAM; -ENOMEM.
+int gmap_populate(struct gmap *g, u64 gpa);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// A virtual machine.
+//
+// Life:  CREATING -> RUNNING -> STOPPING -> (destroyed, or reset and RUNNING again)
+// STOPPING is entered once, by whoever first calls vm_stop; all vcpus then leave the scheduler, and the last step is
+// done by the reaper on one CPU (vm_reap), which gives back every frame.
+//
+// Fields: (v) under lock, rank LOCK_VM; (c) constant after creation; (a) atomic.
+#pragma once
+
+#include "kernel/core/bundle.h"
+#include "kernel/core/spinlock.h"
+#include "kernel/vm/gmap.h"
+#include "kernel/vm/pc.h"
+#include "kernel/vm/vcpu.h"
+
+enum vm_state { VM_CREATING, VM_RUNNING, VM_STOPPING };
+
+enum vm_end { VM_END_NONE, VM_END_POWEROFF, VM_END_RESET, VM_END_EXIT, VM_END_STOPPED };
+
+struct vm {
+	u16 id;                         // c: 1.., owner of its frames
+	unsigned index;                 // c: in the configuration; its console's number
+	const struct bundle_vm *config; // c
+	char name[BUNDLE_NAME_MAX + 1]; // c
+	struct list link;               // in the list of VMs
+
+	u64 state;                      // a: enum vm_state
+	u64 end;                        // a: enum vm_end, written once
+	u32 exit_code;                  // of VM_END_EXIT
+	char cause[128];                // of VM_END_STOPPED, written before `end`
+
+	struct spinlock lock;           // rank LOCK_VM: pc and the devices on it
+	struct pc pc;                   // v: the virtual PC's chips (pc.h)
+
+	struct gmap gmap;               // its own lock
+	u64 ram_low;                    // c: bytes of RAM from 0
+	u64 ram_high;                   // c: bytes of RAM from 4 GiB
+	u64 tsc_offset;                 // c: guest TSC = TSC + tsc_offset
+	struct sched_vm sched;
+	u32 vcpu_count;                 // c
+	struct vcpu *vcpus[BUNDLE_MAX_VCPUS]; // c
+	u32 runs_left;                  // starts again this many times
+	u64 frames_before;              // free frames before it was created
+	u64 log_lines;                  // a: lines logged by log_vm, to bound them
+};
+
+// Guest-physical layout (docs/memory-map.md).
+#define GPA_RAM_LOW_MAX  0xc0000000ull // RAM below this; then the PCI window
+#define GPA_PCI_WINDOW   0xc0000000ull
+#define GPA_PCI_END      0xe0000000ull
+#define GPA_ECAM         0xe0000000ull // bus 0 only
+#define GPA_ECAM_SIZE    0x00100000ull
+#define GPA_IOAPIC       0xfec00000ull
+#define GPA_LAPIC        0xfee00000ull
+#define GPA_RAM_HIGH     0x100000000ull
+#define GPA_VGA_HOLE     0xa0000ull    // to 0xc0000: no memory
+#define GPA_VGA_END      0xc0000ull
+#define GPA_BIOS         0xe0000ull    // ACPI tables; RAM, reserved for the guest
+#define GPA_BIOS_END     0x100000ull
+
+// Ends the VM (first call wins): all its vcpus stop soon after. Any CPU, any locks below LOCK_SCHED. fmt: the cause as
+// people shall read it, for VM_END_STOPPED.
+void vm_end(struct vm *vm, enum vm_end end, u32 code);
+__attribute__((format(printf, 2, 3))) void vm_stop(struct vm *vm, const char *fmt, ...);
+
+// A line of the log with the VM's name; at most 64 for each run of a VM, then silence (a guest may provoke it).
+__attribute__((format(printf, 2, 3))) void log_vm(struct vm *vm, const char *fmt, ...);
+
+// Guest's TSC now.
+static inline u64 vm_tsc(const struct vm *vm) { return time_now() + vm->tsc_offset; }
+
+// Guest RAM. Copies between guest-physical memory and ours; pages are populated as needed. false when any byte is
+// not RAM (nothing or a part was copied then). Any CPU; takes LOCK_GMAP on first touch.
+bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size);
+bool guest_write(struct vm *vm, gpa_t addr, const void *from, size_t size);
+
+// A pointer to guest RAM [addr, addr + size), which must not cross a 4 KiB boundary; NULL when it is not RAM. Valid
+// while the VM lives. What it points at may change at any moment: read each value once.
+void *guest_ptr(struct vm *vm, gpa_t addr, size_t size);
