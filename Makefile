@@ -84,6 +84,8 @@ $(BUILD)/unit/%: tests/unit/%.c $$(filter %.c,$$(call linked,tests/unit/$$*.c)) 
 unit: $(UNITS)
 	@tools/run-units $(UNITS)
 
+include tests/guest/guest.mk
+
 clean:
 	rm -rf build
 

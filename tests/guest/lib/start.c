@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// From the entry code to guest_main: the boot loader's information, then the library's parts in order.
+#include "guest.h"
+#include "smp.h"
+#include "console.h"
+
+#define LOADER_MAGIC 0x2BADB002
+
+struct multiboot_info {
+	u32 flags;
+	u32 mem_lower, mem_upper; // KiB; mem_upper counts from 1 MiB
+	u32 boot_device;
+	u32 cmdline;
+};
+
+extern u32 boot_magic, boot_info;
+void boot_main(void);
+
+void boot_main(void)
+{
+	const struct multiboot_info *info = (const void *)(u64)boot_info;
+	u64 wait;
+
+	console_init();
+	trap_init_cpu();
+	if (boot_magic != LOADER_MAGIC || !(info->flags & BIT(0)))
+		print("not started by a Multiboot 1 loader: magic 0x%x flags 0x%x\n", boot_magic,
+			info->flags);
+	args_init(info->flags & BIT(2) ? (const char *)(u64)info->cmdline : "");
+	memory_init(MiB + info->mem_upper * KiB);
+	random_seed_cpu(arg_number("seed", 1));
+	wait = arg_number("delay", 0);
+	while (wait--)
+		delay_us(1000000);
+	guest_main();
+	guest_finish();
+}

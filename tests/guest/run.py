@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the tiny guests that guests.cfg declares, as VMs of Mezzanine or on plain QEMU, and judges them."""
+import argparse
+import configparser
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+DEFAULTS = {
+    'file': '', 'memory': '32MiB', 'vcpus': '1', 'cmdline': '', 'timeout': '30',
+    'expect': 'exit 0', 'groups': 'functional', 'qemu': '',
+}
+EVENT = re.compile(r'(exit \d+|stopped:? .*|reboot|power(?:ed)? ?off)')
+WORK = re.compile(rb'WORK (\d+) ok')
+
+
+class Failure(Exception):
+    """A guest did not do what its declaration says; the text tells what."""
+
+
+class Guest:
+    """One run of one section, with one number of vcpus."""
+
+    def __init__(self, section, vcpus, args):
+        self.name = section.name if len(section['vcpus'].split()) == 1 else f'{section.name}-{vcpus}'
+        self.section = section.name
+        self.vcpus = vcpus
+        self.elf = args.build / 'guests' / f"{section['file'] or section.name}.elf"
+        self.memory = section['memory']
+        self.cmdline = f"{section['cmdline']} seed={args.seed}".strip()
+        self.timeout = float(section['timeout']) * args.slow
+        self.expect = [e.strip() for e in section['expect'].split(',')]
+        self.groups = section['groups'].split()
+        self.qemu = section['qemu']
+
+
+def declared(args):
+    """The guests of guests.cfg that the options select."""
+    config = configparser.ConfigParser(interpolation=None, default_section='defaults')
+    config.read_dict({'defaults': DEFAULTS})
+    with open(HERE / 'guests.cfg', encoding='utf-8') as f:
+        config.read_file(f)
+    guests = []
+    for name in config.sections():
+        unknown = set(config[name]) - set(DEFAULTS)
+        if unknown:
+            sys.exit(f'guests.cfg: [{name}]: unknown key {sorted(unknown)[0]}')
+        guests += [Guest(config[name], int(n), args) for n in config[name]['vcpus'].split()]
+    if args.only:
+        unknown = set(args.only) - {g.section for g in guests} - {g.name for g in guests}
+        if unknown:
+            sys.exit(f'no such guest: {sorted(unknown)[0]}')
+        guests = [g for g in guests if g.name in args.only or g.section in args.only]
+    if args.group:
+        guests = [g for g in guests if set(args.group) & set(g.groups)]
+    return guests
+
+
+def same_event(seen, wanted):
+    if wanted.startswith('stopped'):
+        return seen.startswith(wanted)
+    return seen == wanted
+
+
+def judge(seen, wanted, log):
+    """Raises Failure unless the VM did what was wanted of it and its own checks passed."""
+    if len(seen) != len(wanted) or not all(map(same_event, seen, wanted)):
+        raise Failure(f"expected {', '.join(wanted)}; seen {', '.join(seen) or 'nothing'}")
+    if wanted[-1] == 'exit 0' and not re.search(rb'(?m)^[1-9]\d* passed, 0 failed\r?$', log):
+        raise Failure('it ended with code 0, but its log shows no summary without failures')
+
+
+def read(path):
+    return path.read_bytes() if path.exists() else b''
+
+
+def yaml_vm(name, keys):
+    lines = [f'  - name: {name}'] + [f'    {k}: {v}' for k, v in keys.items() if v != '']
+    return '\n'.join(lines) + '\n'
+
+
+def write_config(guest, folder, args):
+    """CONFIG for one guest, with the neighbour if one was asked for; returns its path."""
+    path = folder / 'config.yaml'
+    cmdline = guest.cmdline + (f' delay={args.delay}' if args.beside else '')
+    text = 'vms:\n' + yaml_vm('guest', {
+        'memory': guest.memory, 'vcpus': guest.vcpus, 'kernel': guest.elf.resolve(),
+        'cmdline': cmdline, 'debug_exit': 'true'})
+    if args.beside:
+        text += yaml_vm('neighbour', {
+            'memory': args.neighbour_memory, 'vcpus': args.neighbour_vcpus,
+            'kernel': args.kernel.resolve(), 'initrd': args.initrd.resolve(),
+            'cmdline': args.neighbour_cmdline})
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+class Run:
+    """A `mezz run` underway: collects its output, and the guest's events out of it."""
+
+    def __init__(self, command, folder):
+        self.events = []
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        self.output = open(folder / 'run.out', 'wb')
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.output.write(line)
+            self.output.flush()
+            text = line.decode(errors='replace').strip('\r\n')
+            if text.startswith('guest: ') and EVENT.fullmatch(text[7:]):
+                event = re.sub(r'^stopped:', 'stopped', text[7:])
+                self.events.append(re.sub(r'^power.*', 'poweroff', event))
+
+    def guest_ended(self):
+        return bool(self.events) and self.events[-1] != 'reboot'
+
+    def wait(self, seconds, done=lambda: False):
+        """Waits for the process or for done(); whether one of them came in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                self.thread.join()
+                return True
+            if done():
+                return True
+            time.sleep(0.05)
+        return False
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.thread.join()
+        self.output.close()
+
+
+def work_done(log):
+    return len(set(WORK.findall(read(log))))
+
+
+def watch_neighbour(run, guest, folder, args):
+    """The neighbour worked before the guest ended and goes on after it; its work was right all the time."""
+    log = folder / 'neighbour.log'
+    if not run.wait(guest.timeout + args.delay, run.guest_ended) or not run.guest_ended():
+        return
+    before = work_done(log)
+    if not before:
+        raise Failure('the neighbour had done no work when the guest ended: raise --delay')
+    run.wait(args.after, lambda: work_done(log) >= before + 3 or b'WORK BAD' in read(log))
+    if b'WORK BAD' in read(log):
+        raise Failure("the neighbour's work went wrong")
+    if work_done(log) < before + 3:
+        raise Failure(f'the neighbour stopped working: {work_done(log)} pieces done')
+
+
+def run_on_mezzanine(guest, model, folder, args):
+    config = write_config(guest, folder, args)
+    limit = int(guest.timeout + (args.delay + args.after if args.beside else 0)) + 1
+    command = [str(args.build / 'mezz'), 'run', '--model', model, '--log', str(folder),
+               '--timeout', str(limit)] + args.mezz_args + [str(config)]
+    run = Run(command, folder)
+    try:
+        if args.beside:
+            watch_neighbour(run, guest, folder, args)
+        elif not run.wait(limit + 30):
+            raise Failure('mezz run itself did not end')
+    finally:
+        run.stop()
+    status = run.process.returncode
+    if b'panic' in read(folder / 'mezzanine.log') or status == 4:
+        raise Failure('the kernel panicked')
+    judge(run.events, guest.expect, read(folder / 'guest.log'))
+    wanted = 3 if guest.expect[-1].startswith('stopped') else 0
+    if not args.beside and status != wanted:
+        raise Failure(f'mezz run returned {status} instead of {wanted}')
+
+
+def mib(text):
+    number, unit = re.fullmatch(r'(\d+)(MiB|GiB)', text).groups()
+    return int(number) * (1024 if unit == 'GiB' else 1)
+
+
+def run_on_qemu(guest, folder, args):
+    """On a plain machine only codes of exits and power-offs can be told; a reboot shows in the result after it."""
+    command = ['qemu-system-x86_64', '-cpu', args.cpu, '-m', str(mib(guest.memory)), '-smp', str(guest.vcpus),
+               '-kernel', str(guest.elf), '-append', guest.cmdline, '-nodefaults', '-display', 'none',
+               '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-serial', f"file:{folder / 'guest.log'}"]
+    command += shlex.split(guest.qemu)
+    with open(folder / 'run.out', 'wb') as out:
+        try:
+            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                    timeout=guest.timeout, check=False).returncode
+        except subprocess.TimeoutExpired as e:
+            raise Failure(f'no end after {guest.timeout:.0f} s') from e
+    seen = f'exit {status >> 1}' if status & 1 else 'poweroff'
+    judge([seen], guest.expect[-1:], read(folder / 'guest.log'))
+
+
+def run_one(guest, model, args):
+    """Runs a guest and prints its line; whether it passed."""
+    folder = args.log / model / guest.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob('*.log'):
+        old.unlink()
+    start = time.monotonic()
+    try:
+        if model == 'qemu':
+            run_on_qemu(guest, folder, args)
+        else:
+            run_on_mezzanine(guest, model, folder, args)
+        verdict, reason = 'ok  ', ''
+    except Failure as e:
+        verdict, reason = 'FAIL', f': {e} (see {os.path.relpath(folder)})'
+    print(f'{verdict} {model} {guest.name} ({time.monotonic() - start:.1f} s){reason}', flush=True)
+    if reason:
+        failures = re.findall(rb'(?m)^(?:FAIL: |unexpected ).*$', read(folder / 'guest.log'))
+        for line in failures[:10]:
+            print('     ', line.decode(errors='replace').rstrip('\r'), flush=True)
+    return not reason
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--model', choices=['micro', 'mono', 'both'], default='both')
+    p.add_argument('--group', action='append', help='only guests of this group (may be repeated)')
+    p.add_argument('--only', action='append', metavar='NAME', help='only this guest (may be repeated)')
+    p.add_argument('--qemu', action='store_true', help='on plain QEMU instead of Mezzanine')
+    p.add_argument('--cpu', default='EPYC', help="plain QEMU's CPU model (%(default)s)")
+    p.add_argument('--beside', action='store_true', help='with a Linux VM beside each that does checked work')
+    p.add_argument('--kernel', type=pathlib.Path, help="the neighbour's kernel")
+    p.add_argument('--initrd', type=pathlib.Path, help="the neighbour's initrd")
+    p.add_argument('--neighbour-cmdline', default='console=hvc0')
+    p.add_argument('--neighbour-memory', default='256MiB')
+    p.add_argument('--neighbour-vcpus', type=int, default=1)
+    p.add_argument('--delay', type=int, default=15, help='seconds that a guest waits for the neighbour (%(default)s)')
+    p.add_argument('--after', type=int, default=30, help='seconds the neighbour has to show work after it (%(default)s)')
+    p.add_argument('--build', type=pathlib.Path, default=HERE.parents[1] / 'build')
+    p.add_argument('--log', type=pathlib.Path, help='folder for logs (BUILD/guests/log)')
+    p.add_argument('--seed', type=int, default=1)
+    p.add_argument('--slow', type=float, default=1.0, help='factor for all time-outs')
+    p.add_argument('--list', action='store_true', help='only say what would run')
+    p.add_argument('--mezz-args', type=shlex.split, default=[], help="more options for `mezz run`, in one string")
+    args = p.parse_args()
+    args.log = args.log or args.build / 'guests' / 'log'
+    if args.beside and not (args.kernel and args.initrd):
+        p.error('--beside needs --kernel and --initrd')
+    return args
+
+
+def main():
+    args = parse()
+    if args.qemu:
+        models = ['qemu']
+    else:
+        models = ['micro', 'mono'] if args.model == 'both' else [args.model]
+    runs = [(g, m) for m in models for g in declared(args) if m != 'qemu' or g.qemu != 'no']
+    if args.list:
+        for guest, model in runs:
+            print(model, guest.name, ' '.join(guest.groups))
+        return 0
+    results = [run_one(g, m, args) for g, m in runs]
+    print(f'{results.count(True)} passed, {results.count(False)} failed')
+    return 0 if results and all(results) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
