@@ -198,7 +198,7 @@ def mib(text):
 def run_on_qemu(guest, folder, args):
     """On a plain machine only codes of exits and power-offs can be told; a reboot shows in the result after it."""
     command = ['qemu-system-x86_64', '-cpu', args.cpu, '-m', str(mib(guest.memory)), '-smp', str(guest.vcpus),
-               '-kernel', str(guest.elf), '-append', guest.cmdline, '-nodefaults', '-display', 'none',
+               '-kernel', str(guest.elf), '-append', guest.cmdline + ' qemu', '-nodefaults', '-display', 'none',
                '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-serial', f"file:{folder / 'guest.log'}"]
     command += shlex.split(guest.qemu)
     with open(folder / 'run.out', 'wb') as out:

@@ -84,3 +84,7 @@ u32 ioapic_read(u32 reg);
 void ioapic_write(u32 reg, u32 v);
 u32 ioapic_pins(void);
 void ioapic_route(u32 pin, u32 low, u32 apic_id);
+
+// Runs fn with all CPUs in xAPIC mode, then, where CPUID offers it, in x2APIC mode, then goes back. The
+// other CPUs must be waiting for work.
+void apic_each_mode(void (*fn)(const char *mode));

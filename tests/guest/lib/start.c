@@ -23,6 +23,8 @@ void boot_main(void)
 
 	console_init();
 	trap_init_cpu();
+	outb(0x21, 0xFF); // firmware may have left the PICs open
+	outb(0xA1, 0xFF);
 	if (boot_magic != LOADER_MAGIC || !(info->flags & BIT(0)))
 		print("not started by a Multiboot 1 loader: magic 0x%x flags 0x%x\n", boot_magic,
 			info->flags);
