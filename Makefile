@@ -77,7 +77,7 @@ UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_
 linked   = $(shell sed -n 's,^// link: ,,p' $(1))
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(filter %.c,$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile
+$(BUILD)/unit/%: tests/unit/%.c $$(filter %.c,$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile
 	@mkdir -p $(@D)
 	$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
 

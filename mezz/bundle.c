@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Writes the boot bundle of abi/bundle.h: a cpio archive (newc) whose bytes depend on its input only.
+#include "mezz/bundle.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "mezz/save.h"
+#include "mezz/util.h"
+
+#define MEMBERS_MAX (BUNDLE_MAX_VMS * (2 + BUNDLE_MAX_MODULES))
+
+// A file of the archive, in memory; its member name is "f" and its index.
+struct member {
+	dev_t device;
+	ino_t inode;
+	char *bytes;
+	size_t size;
+};
+
+struct bundle {
+	struct member members[MEMBERS_MAX];
+	unsigned member_count;
+	struct text config;
+	int fd;
+	uint64_t written;
+};
+
+static bool member_read(struct member *m, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	size_t done = 0;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		complain("%s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	*m = (struct member){.device = st.st_dev, .inode = st.st_ino, .size = (size_t)st.st_size};
+	m->bytes = allocate(m->size);
+	while (done < m->size) {
+		ssize_t n = read(fd, m->bytes + done, m->size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	close(fd);
+	if (done == m->size && m->size <= UINT32_MAX)
+		return true;
+	complain("%s: changed while it was read", path);
+	free(m->bytes);
+	return false;
+}
+
+// The index of the member with this file's bytes, added if it is new; -1 after a complaint.
+static int bundle_member(struct bundle *b, const char *path)
+{
+	struct member *m = &b->members[b->member_count];
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		for (unsigned i = 0; i < b->member_count; i++)
+			if (b->members[i].device == st.st_dev && b->members[i].inode == st.st_ino)
+				return (int)i;
+	if (!member_read(m, path))
+		return -1;
+	for (unsigned i = 0; i < b->member_count; i++) {
+		if (b->members[i].size == m->size &&
+			memcmp(b->members[i].bytes, m->bytes, m->size) == 0) {
+			free(m->bytes);
+			return (int)i;
+		}
+	}
+	return (int)b->member_count++;
+}
+
+static bool bundle_file(struct bundle *b, const char *key, const char *path, const char *args)
+{
+	int index = bundle_member(b, path);
+
+	if (index < 0)
+		return false;
+	text_print(&b->config, "%s f%d%s%s\n", key, index, args ? " " : "", args ? args : "");
+	return true;
+}
+
+// The order of the lines is part of the contract.
+static bool bundle_vm(struct bundle *b, const struct config_vm *vm)
+{
+	text_print(&b->config, "vm %s\nmemory %llu\nvcpus %u\n", vm->name,
+		(unsigned long long)vm->memory, vm->vcpus);
+	if (!bundle_file(b, "kernel", vm->kernel, NULL))
+		return false;
+	if (vm->initrd && !bundle_file(b, "initrd", vm->initrd, NULL))
+		return false;
+	for (unsigned i = 0; i < vm->module_count; i++)
+		if (!bundle_file(b, "module", vm->modules[i].path, vm->modules[i].args))
+			return false;
+	text_print(&b->config, "cmdline %s\nweight %u\n", vm->cmdline, vm->weight);
+	if (vm->cap)
+		text_print(&b->config, "cap %u\n", vm->cap);
+	if (vm->affinity)
+		text_print(&b->config, "affinity %llx\n", (unsigned long long)vm->affinity);
+	text_print(&b->config, "repeat %u\ndebug_exit %d\nend\n", vm->repeat, vm->debug_exit);
+	return true;
+}
+
+static bool put(struct bundle *b, const void *bytes, size_t n)
+{
+	b->written += n;
+	return write_all(b->fd, bytes, n) == 0;
+}
+
+static bool put_padding(struct bundle *b, unsigned alignment)
+{
+	static const char zeros[512];
+
+	return put(b, zeros, (alignment - b->written % alignment) % alignment);
+}
+
+// One member: its header with thirteen fields of eight hexadecimal digits, its name, its bytes.
+static bool put_member(
+	struct bundle *b, unsigned inode, const char *name, const void *bytes, size_t size)
+{
+	unsigned mode = inode ? 0100644 : 0, links = 1;
+	char header[111];
+
+	snprintf(header, sizeof(header),
+		"070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", inode, mode, 0u, 0u,
+		links, 0u, (unsigned)size, 0u, 0u, 0u, 0u, (unsigned)strlen(name) + 1, 0u);
+	return put(b, header, 110) && put(b, name, strlen(name) + 1) && put_padding(b, 4) &&
+	       put(b, bytes, size) && put_padding(b, 4);
+}
+
+static bool put_all(struct bundle *b)
+{
+	char name[16];
+
+	if (!put_member(b, 1, BUNDLE_CONFIG, b->config.data, b->config.length))
+		return false;
+	for (unsigned i = 0; i < b->member_count; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		if (!put_member(b, i + 2, name, b->members[i].bytes, b->members[i].size))
+			return false;
+	}
+	return put_member(b, 0, "TRAILER!!!", "", 0) && put_padding(b, 512);
+}
+
+int64_t bundle_write(const struct config *config, int fd)
+{
+	struct bundle *b = allocate(sizeof(*b));
+	int64_t size = -1;
+	bool ok = true;
+
+	b->fd = fd;
+	text_print(&b->config, "%s\n", BUNDLE_MAGIC_LINE);
+	for (unsigned i = 0; ok && i < config->vm_count; i++)
+		ok = bundle_vm(b, &config->vms[i]);
+	if (ok && put_all(b))
+		size = (int64_t)b->written;
+	else if (ok)
+		complain("the bundle cannot be written: %s", strerror(errno));
+	for (unsigned i = 0; i < b->member_count; i++)
+		free(b->members[i].bytes);
+	text_free(&b->config);
+	free(b);
+	return size;
+}
+
+static bool write_bundle(int fd, const void *config)
+{
+	return bundle_write(config, fd) >= 0;
+}
+
+bool bundle_save(const struct config *config, const char *path)
+{
+	return save_file(path, write_bundle, config);
+}

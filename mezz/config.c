@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+// The configuration: its keys, their limits, and what they mean together.
+#include "mezz/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "mezz/document.h"
+#include "mezz/util.h"
+#include "mezz/words.h"
+
+// Reads one key's value into the VM; false after document_fail.
+typedef bool key_reader(struct document *d, struct config_vm *vm, const yaml_node_t *node);
+
+static bool read_number(struct document *d, const char *key, const yaml_node_t *node, unsigned min,
+	unsigned max, unsigned *out)
+{
+	const char *text;
+	uint64_t value;
+
+	if (!document_text(d, key, node, &text))
+		return false;
+	if (!parse_number(text, min, max, &value))
+		return document_fail(d, node, "%s: '%.40s', expected a number from %u to %u", key,
+			text, min, max);
+	*out = (unsigned)value;
+	return true;
+}
+
+// A path relative to the configuration's folder, of a file that can be read now.
+static bool read_path(struct document *d, const char *key, const yaml_node_t *node,
+	const char *text, size_t length, char **out)
+{
+	const char *slash = strrchr(d->path, '/');
+	int folder = text[0] != '/' && slash ? (int)(slash + 1 - d->path) : 0;
+	struct stat st;
+	char *path;
+	int fd;
+
+	if (!length)
+		return document_fail(d, node, "%s: empty, expected a file name", key);
+	path = print_text("%.*s%.*s", folder, d->path, (int)length, text);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		document_fail(
+			d, node, "%s: '%.400s': %s, expected a file", key, path, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		document_fail(
+			d, node, "%s: '%.400s' is not a regular file, expected one", key, path);
+	else if (st.st_size > UINT32_MAX)
+		document_fail(
+			d, node, "%s: '%.400s' is too long, expected less than 4 GiB", key, path);
+	else
+		*out = path;
+	if (fd >= 0)
+		close(fd);
+	if (*out != path)
+		free(path);
+	return *out == path;
+}
+
+static bool read_name(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+	size_t length;
+
+	if (!document_text(d, "name", node, &text))
+		return false;
+	length = strlen(text);
+	if (!length || length > BUNDLE_NAME_MAX ||
+		length != strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-"))
+		return document_fail(d, node, "name: '%.60s', expected 1 to %d of a-z, 0-9 and -",
+			text, BUNDLE_NAME_MAX);
+	if (strcmp(text, "mezzanine") == 0 || strcmp(text, "events") == 0)
+		return document_fail(
+			d, node, "name: '%s' is a log file of `mezz run`, expected another", text);
+	memcpy(vm->name, text, length + 1);
+	return true;
+}
+
+static bool read_memory(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+	uint64_t size;
+
+	if (!document_text(d, "memory", node, &text))
+		return false;
+	if (!parse_size(text, &size))
+		return document_fail(d, node,
+			"memory: '%.40s', expected a number with KiB, MiB, GiB or TiB", text);
+	if (size < CONFIG_MEMORY_MIN || size > CONFIG_MEMORY_MAX || size % CONFIG_MEMORY_MIN)
+		return document_fail(d, node,
+			"memory: '%.40s', expected a multiple of 1MiB from 1MiB to 1TiB", text);
+	vm->memory = size;
+	return true;
+}
+
+static bool read_vcpus(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	return read_number(d, "vcpus", node, 1, BUNDLE_MAX_VCPUS, &vm->vcpus);
+}
+
+static bool read_kernel(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+
+	return document_text(d, "kernel", node, &text) &&
+	       read_path(d, "kernel", node, text, strlen(text), &vm->kernel);
+}
+
+static bool read_initrd(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+
+	return document_text(d, "initrd", node, &text) &&
+	       read_path(d, "initrd", node, text, strlen(text), &vm->initrd);
+}
+
+static bool read_line(
+	struct document *d, const char *key, const yaml_node_t *node, const char *text, char **out)
+{
+	if (strlen(text) > BUNDLE_CMDLINE_MAX)
+		return document_fail(d, node, "%s: %zu characters, expected at most %d", key,
+			strlen(text), BUNDLE_CMDLINE_MAX);
+	free(*out);
+	*out = copy_text(text, strlen(text));
+	return true;
+}
+
+static bool read_cmdline(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+
+	return document_text(d, "cmdline", node, &text) &&
+	       read_line(d, "cmdline", node, text, &vm->cmdline);
+}
+
+// "file" or "file arguments"
+static bool read_module(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	struct config_module *module;
+	const char *text;
+	size_t length;
+
+	if (!document_text(d, "modules", node, &text))
+		return false;
+	if (vm->module_count == BUNDLE_MAX_MODULES)
+		return document_fail(
+			d, node, "modules: one more, expected at most %d", BUNDLE_MAX_MODULES);
+	module = &vm->modules[vm->module_count++];
+	length = strcspn(text, " ");
+	return read_path(d, "modules", node, text, length, &module->path) &&
+	       read_line(d, "modules", node, text + length + (text[length] == ' '), &module->args);
+}
+
+static bool read_modules(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	if (node->type != YAML_SEQUENCE_NODE)
+		return document_fail(d, node, "modules: not a list, expected [file, ...]");
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+		i < node->data.sequence.items.top; i++)
+		if (!read_module(d, vm, document_node(d, *i)))
+			return false;
+	return true;
+}
+
+static bool read_weight(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	return read_number(d, "weight", node, 1, CONFIG_WEIGHT_MAX, &vm->weight);
+}
+
+static bool read_cap(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	return read_number(d, "cap", node, 1, CONFIG_CAP_MAX, &vm->cap);
+}
+
+static bool read_affinity(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	unsigned cpu = 0;
+
+	if (node->type != YAML_SEQUENCE_NODE)
+		return document_fail(
+			d, node, "affinity: not a list, expected CPU numbers as in [0, 1]");
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+		i < node->data.sequence.items.top; i++) {
+		const yaml_node_t *item = document_node(d, *i);
+
+		if (!read_number(d, "affinity", item, 0, CONFIG_CPUS_MAX - 1, &cpu))
+			return false;
+		if (vm->affinity & 1ull << cpu)
+			return document_fail(
+				d, item, "affinity: CPU %u twice, expected it once", cpu);
+		vm->affinity |= 1ull << cpu;
+	}
+	if (!vm->affinity)
+		return document_fail(d, node, "affinity: an empty list, expected at least one CPU");
+	return true;
+}
+
+static bool read_repeat(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	return read_number(d, "repeat", node, 0, CONFIG_REPEAT_MAX, &vm->repeat);
+}
+
+static bool read_debug_exit(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+
+	if (!document_text(d, "debug_exit", node, &text))
+		return false;
+	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+		return document_fail(d, node, "debug_exit: '%.40s', expected true or false", text);
+	vm->debug_exit = text[0] == 't';
+	return true;
+}
+
+static const struct key {
+	const char *name;
+	key_reader *read;
+	const char *required; // what is expected when it is missing
+} vm_keys[] = {
+	{"name", read_name, "a name"},
+	{"memory", read_memory, "a size"},
+	{"vcpus", read_vcpus, "a number"},
+	{"kernel", read_kernel, "a file name"},
+	{"initrd", read_initrd, NULL},
+	{"modules", read_modules, NULL},
+	{"cmdline", read_cmdline, NULL},
+	{"weight", read_weight, NULL},
+	{"cap", read_cap, NULL},
+	{"affinity", read_affinity, NULL},
+	{"repeat", read_repeat, NULL},
+	{"debug_exit", read_debug_exit, NULL},
+};
+#define KEY_COUNT (sizeof(vm_keys) / sizeof(vm_keys[0]))
+
+static bool fail_unknown_key(struct document *d, const yaml_node_t *at, const char *text)
+{
+	struct text names = {0};
+
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		text_print(&names, "%s%s", i ? ", " : "", vm_keys[i].name);
+	document_fail(d, at, "unknown key '%.40s', expected one of %s", text, names.data);
+	text_free(&names);
+	return false;
+}
+
+static off_t file_size(const char *path)
+{
+	struct stat st;
+
+	return path && stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+// What no key can tell alone. at[i] is the value's node of vm_keys[i], NULL where it is missing.
+static bool check_vm(struct document *d, const struct config *config, const struct config_vm *vm,
+	const yaml_node_t *node, const yaml_node_t *const *at)
+{
+	off_t files = file_size(vm->kernel) + file_size(vm->initrd);
+
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (vm_keys[i].required && !at[i])
+			return document_fail(d, node, "this VM has no '%s', expected %s",
+				vm_keys[i].name, vm_keys[i].required);
+	for (unsigned i = 0; i < config->vm_count; i++)
+		if (strcmp(config->vms[i].name, vm->name) == 0)
+			return document_fail(d, at[0],
+				"name: a second '%s', expected a name of its own", vm->name);
+	if (vm->initrd && vm->module_count)
+		return document_fail(
+			d, at[5], "modules: with an initrd, expected one or the other");
+	for (unsigned i = 0; i < vm->module_count; i++)
+		files += file_size(vm->modules[i].path);
+	if ((uint64_t)files >= vm->memory)
+		return document_fail(d, at[1],
+			"memory: %llu MiB, expected more than the %llu MiB of the files to load",
+			(unsigned long long)vm->memory >> 20, (unsigned long long)files >> 20);
+	return true;
+}
+
+static bool read_vm(
+	struct document *d, struct config *config, struct config_vm *vm, const yaml_node_t *node)
+{
+	const yaml_node_t *at[KEY_COUNT] = {0};
+
+	vm->weight = BUNDLE_WEIGHT_DEFAULT;
+	vm->cmdline = copy_text("", 0);
+	if (node->type != YAML_MAPPING_NODE)
+		return document_fail(d, node, "not a mapping, expected a VM with its keys");
+	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+		p++) {
+		const yaml_node_t *key = document_node(d, p->key),
+				  *value = document_node(d, p->value);
+		const char *text;
+		size_t i = 0;
+
+		if (!document_text(d, "key", key, &text))
+			return false;
+		while (i < KEY_COUNT && strcmp(vm_keys[i].name, text) != 0)
+			i++;
+		if (i == KEY_COUNT)
+			return fail_unknown_key(d, key, text);
+		if (at[i])
+			return document_fail(d, key, "key '%s' twice, expected it once", text);
+		at[i] = value;
+		if (!vm_keys[i].read(d, vm, value))
+			return false;
+	}
+	return check_vm(d, config, vm, node, at);
+}
+
+static void free_vm(struct config_vm *vm)
+{
+	free(vm->kernel);
+	free(vm->initrd);
+	free(vm->cmdline);
+	for (unsigned i = 0; i < vm->module_count; i++) {
+		free(vm->modules[i].path);
+		free(vm->modules[i].args);
+	}
+	*vm = (struct config_vm){0};
+}
+
+static bool read_vms(struct document *d, struct config *config, const yaml_node_t *node)
+{
+	if (node->type != YAML_SEQUENCE_NODE)
+		return document_fail(d, node, "vms: not a list, expected a list of VMs");
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+		i < node->data.sequence.items.top; i++) {
+		const yaml_node_t *item = document_node(d, *i);
+		struct config_vm *vm = &config->vms[config->vm_count];
+
+		if (config->vm_count == BUNDLE_MAX_VMS)
+			return document_fail(
+				d, item, "one more VM, expected at most %d", BUNDLE_MAX_VMS);
+		if (!read_vm(d, config, vm, item)) {
+			free_vm(vm);
+			return false;
+		}
+		config->vm_count++;
+	}
+	if (!config->vm_count)
+		return document_fail(d, node, "vms: an empty list, expected at least one VM");
+	return true;
+}
+
+static bool read_root(struct document *d, struct config *config)
+{
+	const yaml_node_t *root = yaml_document_get_root_node(&d->yaml), *vms = NULL;
+
+	if (!root)
+		return document_fail(d, NULL, "empty, expected 'vms:' and a list of VMs");
+	if (root->type != YAML_MAPPING_NODE)
+		return document_fail(d, root, "not a mapping, expected 'vms:' and a list of VMs");
+	for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top;
+		p++) {
+		const yaml_node_t *key = document_node(d, p->key);
+		const char *text;
+
+		if (!document_text(d, "key", key, &text))
+			return false;
+		if (strcmp(text, "vms") != 0)
+			return document_fail(d, key, "unknown key '%.40s', expected 'vms'", text);
+		if (vms)
+			return document_fail(d, key, "key 'vms' twice, expected it once");
+		vms = document_node(d, p->value);
+	}
+	if (!vms)
+		return document_fail(d, root, "empty, expected 'vms:' and a list of VMs");
+	return read_vms(d, config, vms);
+}
+
+bool config_load(const char *path, struct config *out, char *error)
+{
+	struct document d;
+	bool ok;
+
+	*out = (struct config){0};
+	if (!document_load(&d, path, error))
+		return false;
+	ok = read_root(&d, out);
+	document_free(&d);
+	if (!ok)
+		config_free(out);
+	return ok;
+}
+
+void config_free(struct config *config)
+{
+	for (unsigned i = 0; i < config->vm_count; i++)
+		free_vm(&config->vms[i]);
+	config->vm_count = 0;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// The configuration: a YAML file that names the VMs, read and checked completely before anything is done.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/bundle.h"
+
+#define CONFIG_ERROR_MAX  1024
+#define CONFIG_FILE_MAX   (1u << 20) // bytes of a configuration
+#define CONFIG_MEMORY_MIN (1ull << 20)
+#define CONFIG_MEMORY_MAX (1ull << 40)
+#define CONFIG_CAP_MAX    6400
+#define CONFIG_WEIGHT_MAX 10000
+#define CONFIG_REPEAT_MAX 1000000
+#define CONFIG_CPUS_MAX   64
+
+struct config_module {
+	char *path;
+	char *args; // may be empty, never NULL
+};
+
+// Paths can be opened from the current directory, whatever the configuration's own directory is.
+struct config_vm {
+	char name[BUNDLE_NAME_MAX + 1];
+	uint64_t memory; // bytes
+	unsigned vcpus;
+	char *kernel;
+	char *initrd; // NULL: none
+	struct config_module modules[BUNDLE_MAX_MODULES];
+	unsigned module_count;
+	char *cmdline; // may be empty, never NULL
+	unsigned weight;
+	unsigned cap;      // percent of one CPU; 0: none
+	uint64_t affinity; // mask of CPUs; 0: any
+	unsigned repeat;
+	bool debug_exit;
+};
+
+struct config {
+	struct config_vm vms[BUNDLE_MAX_VMS];
+	unsigned vm_count;
+};
+
+// Reads the file at path. On failure returns false with one line, "FILE:LINE: what was wrong, expected
+// what", in error (CONFIG_ERROR_MAX bytes, without a new line) and nothing to free in *out.
+bool config_load(const char *path, struct config *out, char *error);
+void config_free(struct config *config);

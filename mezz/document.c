@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// One YAML document with the line of each of its nodes, for messages that name the place.
+#include "mezz/document.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mezz/config.h"
+
+static bool fail_line(struct document *d, size_t line, const char *fmt, va_list args)
+{
+	int n = snprintf(d->error, CONFIG_ERROR_MAX, "%s:%zu: ", d->path, line);
+
+	if (n > 0 && n < CONFIG_ERROR_MAX)
+		vsnprintf(d->error + n, (size_t)(CONFIG_ERROR_MAX - n), fmt, args);
+	for (char *p = d->error; *p; p++) // it stays one line, whatever it quotes
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	return false;
+}
+
+__attribute__((format(printf, 3, 4))) static bool fail_at(
+	struct document *d, size_t line, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fail_line(d, line, fmt, args);
+	va_end(args);
+	return false;
+}
+
+bool document_fail(struct document *d, const yaml_node_t *at, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fail_line(d, at ? at->start_mark.line + 1 : 1, fmt, args);
+	va_end(args);
+	return false;
+}
+
+static bool fail_parser(struct document *d, const yaml_parser_t *parser)
+{
+	size_t line = parser->problem_mark.line + 1;
+	const char *problem = parser->problem ? parser->problem : "it cannot be read";
+
+	if (parser->context)
+		return fail_at(d, line, "%s (%s), expected YAML", problem, parser->context);
+	return fail_at(d, line, "%s, expected YAML", problem);
+}
+
+static bool load_one(struct document *d, yaml_parser_t *parser)
+{
+	yaml_document_t next;
+	yaml_node_t *extra;
+	bool ok;
+
+	if (!yaml_parser_load(parser, &d->yaml))
+		return fail_parser(d, parser);
+	if (!yaml_parser_load(parser, &next)) {
+		document_free(d);
+		return fail_parser(d, parser);
+	}
+	extra = yaml_document_get_root_node(&next);
+	ok = !extra || document_fail(d, extra, "a second document, expected only one");
+	yaml_document_delete(&next);
+	if (!ok)
+		document_free(d);
+	return ok;
+}
+
+bool document_load(struct document *d, const char *path, char *error)
+{
+	static unsigned char content[CONFIG_FILE_MAX + 1];
+	yaml_parser_t parser;
+	size_t size;
+	FILE *file;
+	bool ok;
+
+	*d = (struct document){.path = path, .error = error};
+	file = fopen(path, "re");
+	if (!file)
+		return document_fail(d, NULL, "%s, expected a YAML file", strerror(errno));
+	size = fread(content, 1, sizeof(content), file);
+	ok = !ferror(file) || document_fail(d, NULL, "%s, expected a YAML file", strerror(errno));
+	fclose(file);
+	if (!ok)
+		return false;
+	if (size > CONFIG_FILE_MAX)
+		return document_fail(d, NULL, "longer than 1 MiB, expected a configuration");
+	if (!yaml_parser_initialize(&parser))
+		return document_fail(d, NULL, "out of memory, expected enough");
+	yaml_parser_set_input_string(&parser, content, size);
+	ok = load_one(d, &parser);
+	yaml_parser_delete(&parser);
+	return ok;
+}
+
+void document_free(struct document *d)
+{
+	yaml_document_delete(&d->yaml);
+}
+
+bool document_text(struct document *d, const char *key, const yaml_node_t *node, const char **out)
+{
+	const char *text;
+
+	if (node->type != YAML_SCALAR_NODE)
+		return document_fail(d, node, "%s: %s, expected one value", key,
+			node->type == YAML_SEQUENCE_NODE ? "a list" : "a mapping");
+	text = (const char *)node->data.scalar.value;
+	for (size_t i = 0; i < node->data.scalar.length; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return document_fail(d, node,
+				"%s: a control character or a line break, expected one line of text",
+				key);
+	*out = text;
+	return true;
+}
+
+yaml_node_t *document_node(struct document *d, int index)
+{
+	return yaml_document_get_node(&d->yaml, index);
+}
