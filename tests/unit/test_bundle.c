@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// The boot bundle, byte for byte: headers, members stored once, the text, files that appear whole.
+// link: mezz/bundle.c mezz/save.c mezz/util.c mezz/words.c
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "mezz/bundle.h"
+
+static char folder[] = "/tmp/test_bundle.XXXXXX";
+static char paths[4][64]; // a kernel, an initrd, the kernel's bytes under another name, the output
+
+__attribute__((constructor)) static void make_files(void)
+{
+	static const char *const names[] = {"kernel", "initrd", "same", "out"};
+	static const char *const bytes[] = {"the kernel", "RD", "the kernel"};
+
+	if (!mkdtemp(folder))
+		abort();
+	for (int i = 0; i < 4; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "%s/%s", folder, names[i]);
+		if (i < 3) {
+			FILE *f = fopen(paths[i], "w");
+
+			if (!f || fputs(bytes[i], f) < 0 || fclose(f) != 0)
+				abort();
+		}
+	}
+}
+
+__attribute__((destructor)) static void remove_files(void)
+{
+	for (int i = 0; i < 4; i++)
+		unlink(paths[i]);
+	rmdir(folder);
+}
+
+static void two_vms(struct config *config)
+{
+	static char cmdline[] = "console=hvc0 x", none[] = "", args[] = "a b";
+
+	*config = (struct config){.vm_count = 2};
+	config->vms[0] = (struct config_vm){.name = "web",
+		.memory = 64 << 20,
+		.vcpus = 2,
+		.kernel = paths[0],
+		.initrd = paths[1],
+		.cmdline = cmdline,
+		.weight = 256,
+		.cap = 50,
+		.affinity = 0x8000000000000001,
+		.repeat = 3,
+		.debug_exit = true};
+	config->vms[1] = (struct config_vm){.name = "db",
+		.memory = 1ull << 40,
+		.vcpus = 64,
+		.kernel = paths[2],
+		.cmdline = none,
+		.weight = 1,
+		.module_count = 2,
+		.modules = {{paths[1], args}, {paths[0], none}}};
+}
+
+static const char text[] =
+	"mezzanine-bundle 1\n"
+	"vm web\nmemory 67108864\nvcpus 2\nkernel f0\ninitrd f1\n"
+	"cmdline console=hvc0 x\nweight 256\ncap 50\naffinity 8000000000000001\n"
+	"repeat 3\ndebug_exit 1\nend\n"
+	"vm db\nmemory 1099511627776\nvcpus 64\nkernel f0\n"
+	"module f1 a b\nmodule f0 \ncmdline \nweight 1\nrepeat 0\ndebug_exit 0\nend\n";
+
+// One member at *at, checked by the format's own rules; moves *at behind it.
+static void member(const uint8_t *all, size_t size, size_t *at, const char *name, const char *bytes)
+{
+	const char *header = (const char *)all + *at;
+	unsigned fields[13];
+
+	CHECK_EQ(*at % 4, 0);
+	CHECK(*at + 110 <= size && memcmp(header, "070701", 6) == 0);
+	for (int i = 0; i < 13; i++) {
+		char digits[9] = {0};
+
+		memcpy(digits, header + 6 + 8 * i, 8);
+		fields[i] = (unsigned)strtoul(digits, NULL, 16);
+	}
+	CHECK_EQ(fields[6], strlen(bytes));
+	CHECK_EQ(fields[11], strlen(name) + 1);
+	CHECK_EQ(fields[5], 0); // no time: the same input gives the same bytes
+	CHECK(strcmp(header + 110, name) == 0);
+	*at += (110 + strlen(name) + 1 + 3) / 4 * 4;
+	CHECK(memcmp(all + *at, bytes, strlen(bytes)) == 0);
+	*at += (strlen(bytes) + 3) / 4 * 4;
+}
+
+TEST(members_and_text)
+{
+	static struct config config;
+	int fd = memfd_create("bundle", 0);
+	uint8_t *all;
+	int64_t size;
+	size_t at = 0;
+
+	two_vms(&config);
+	size = bundle_write(&config, fd);
+	CHECK(size > 0 && size % 512 == 0);
+	all = calloc(1, (size_t)size);
+	CHECK_EQ(pread(fd, all, (size_t)size + 1, 0), size);
+	member(all, (size_t)size, &at, "mezzanine.conf", text);
+	member(all, (size_t)size, &at, "f0", "the kernel");
+	member(all, (size_t)size, &at, "f1", "RD");
+	member(all, (size_t)size, &at, "TRAILER!!!", "");
+	CHECK((size_t)size - at < 512);
+	for (; at < (size_t)size; at++)
+		CHECK_EQ(all[at], 0);
+	free(all);
+	close(fd);
+}
+
+static unsigned entries(void)
+{
+	unsigned n = 0;
+	char command[100];
+	FILE *f;
+
+	snprintf(command, sizeof(command), "ls -A %s", folder);
+	f = popen(command, "r");
+	while (f && fgets(command, sizeof(command), f))
+		n++;
+	return f && pclose(f) == 0 ? n : 0;
+}
+
+TEST(saved_whole)
+{
+	static struct config config;
+	struct stat st;
+
+	two_vms(&config);
+	CHECK(bundle_save(&config, paths[3]));
+	CHECK(stat(paths[3], &st) == 0 && st.st_size > 0 && (st.st_mode & 0400));
+	CHECK_EQ(entries(), 4);
+}
+
+static void quiet(bool on)
+{
+	static int saved = -1;
+
+	fflush(stderr);
+	if (on) {
+		int null = open("/dev/null", O_WRONLY);
+
+		saved = dup(2);
+		dup2(null, 2);
+		close(null);
+	} else {
+		dup2(saved, 2);
+		close(saved);
+	}
+}
+
+TEST(not_saved_at_all)
+{
+	static char gone[] = "/nonexistent/kernel";
+	static struct config config;
+	struct stat before, st;
+	bool ok;
+
+	two_vms(&config);
+	CHECK(bundle_save(&config, paths[3]));
+	CHECK(stat(paths[3], &before) == 0);
+	config.vms[1].kernel = gone;
+	quiet(true);
+	ok = bundle_save(&config, paths[3]);
+	quiet(false);
+	CHECK(!ok);
+	CHECK(stat(paths[3], &st) == 0 &&
+		st.st_ino == before.st_ino); // what was there is still there
+	CHECK_EQ(entries(), 4);
+	config.vms[1].kernel = paths[2];
+	quiet(true);
+	ok = bundle_save(&config, "/dev/null");
+	quiet(false);
+	CHECK(!ok);
+	CHECK(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
+}
+
+TEST_MAIN()

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+// Configurations, right and wrong: every message names the file, the line and what was expected.
+// link: mezz/config.c mezz/document.c mezz/words.c mezz/util.c -lyaml
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "mezz/config.h"
+#include "mezz/words.h"
+
+static char folder[] = "/tmp/test_config.XXXXXX";
+static char path[64];
+
+static void write_file(const char *name, const char *bytes, size_t n)
+{
+	char full[80];
+	int fd;
+
+	snprintf(full, sizeof(full), "%s/%s", folder, name);
+	fd = open(full, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || write(fd, bytes, n) != (ssize_t)n)
+		abort();
+	close(fd);
+}
+
+__attribute__((constructor)) static void make_folder(void)
+{
+	static char big[3 << 20];
+
+	if (!mkdtemp(folder))
+		abort();
+	snprintf(path, sizeof(path), "%s/c.yaml", folder);
+	write_file("vmlinuz", "kernel", 6);
+	write_file("initrd", "initrd!", 7);
+	write_file("m1", "m", 1);
+	write_file("big", big, sizeof(big));
+	snprintf(big, sizeof(big), "%s/sub", folder);
+	if (mkdir(big, 0700) != 0)
+		abort();
+}
+
+__attribute__((destructor)) static void remove_folder(void)
+{
+	static const char *const names[] = {"vmlinuz", "initrd", "m1", "big", "c.yaml", "sub"};
+	char full[80];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(full, sizeof(full), "%s/%s", folder, names[i]);
+		remove(full);
+	}
+	rmdir(folder);
+}
+
+static bool load_bytes(const char *yaml, size_t n, struct config *out, char *error)
+{
+	write_file("c.yaml", yaml, n);
+	return config_load(path, out, error);
+}
+
+// Loads a wrong configuration and compares the message behind "FILE:".
+static void wrong_bytes(int at, const char *yaml, size_t n, const char *expected)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "", prefixed[CONFIG_ERROR_MAX];
+	bool ok = load_bytes(yaml, n, &config, error);
+
+	snprintf(prefixed, sizeof(prefixed), "%s:%s", path, expected);
+	if (!ok && strcmp(error, prefixed) == 0)
+		return;
+	fprintf(stderr, "test_config.c:%d: %s\n\tis:       %s\n\texpected: %s\n", at,
+		ok ? "was taken" : "another message", error, prefixed);
+	test_failures++;
+	if (ok)
+		config_free(&config);
+}
+
+#define WRONG(yaml, expected) wrong_bytes(__LINE__, yaml, sizeof(yaml) - 1, expected)
+
+// A VM whose fifth line, of a list of one, is under test.
+#define VM(line)                                                                                   \
+	"vms:\n  - name: web\n    memory: 16MiB\n    vcpus: 1\n    kernel: vmlinuz\n    " line "\n"
+#define WRONG_VM(line, expected) WRONG(VM(line), expected)
+
+TEST(everything)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	const char yaml[] = "# comment\n"
+			    "vms:\n"
+			    "  - name: web\n"
+			    "    memory: 256MiB\n"
+			    "    vcpus: 2\n"
+			    "    kernel: vmlinuz\n"
+			    "    initrd: initrd\n"
+			    "    cmdline: console=hvc0 \"quoted\" a=b\n"
+			    "    weight: 512\n"
+			    "    cap: 50\n"
+			    "    affinity: [0, 3]\n"
+			    "    repeat: 1\n"
+			    "    debug_exit: true\n"
+			    "  - {name: db-2, memory: 1GiB, vcpus: 64, kernel: vmlinuz,\n"
+			    "     modules: [m1, m1 one two, 'm1  ']}\n";
+	const struct config_vm *vm = config.vms;
+
+	CHECK(load_bytes(yaml, sizeof(yaml) - 1, &config, error));
+	CHECK(strcmp(error, "") == 0);
+	CHECK_EQ(config.vm_count, 2);
+	CHECK(strcmp(vm->name, "web") == 0);
+	CHECK_EQ(vm->memory, 256 << 20);
+	CHECK_EQ(vm->vcpus, 2);
+	CHECK(strncmp(vm->kernel, folder, strlen(folder)) == 0);
+	CHECK(strcmp(vm->kernel + strlen(folder), "/vmlinuz") == 0);
+	CHECK(strcmp(vm->initrd + strlen(folder), "/initrd") == 0);
+	CHECK(strcmp(vm->cmdline, "console=hvc0 \"quoted\" a=b") == 0);
+	CHECK_EQ(vm->weight, 512);
+	CHECK_EQ(vm->cap, 50);
+	CHECK_EQ(vm->affinity, 9);
+	CHECK_EQ(vm->repeat, 1);
+	CHECK(vm->debug_exit);
+	vm++;
+	CHECK(strcmp(vm->name, "db-2") == 0);
+	CHECK_EQ(vm->memory, 1ull << 30);
+	CHECK_EQ(vm->vcpus, 64);
+	CHECK(!vm->initrd && vm->cmdline[0] == '\0');
+	CHECK_EQ(vm->weight, BUNDLE_WEIGHT_DEFAULT);
+	CHECK(vm->cap == 0 && vm->affinity == 0 && vm->repeat == 0 && !vm->debug_exit);
+	CHECK_EQ(vm->module_count, 3);
+	CHECK(strcmp(vm->modules[0].args, "") == 0);
+	CHECK(strcmp(vm->modules[1].args, "one two") == 0);
+	CHECK(strcmp(vm->modules[2].args, " ") == 0);
+	config_free(&config);
+}
+
+TEST(limits_are_taken)
+{
+	static const char *const lines[] = {"weight: 1", "weight: 10000", "cap: 1", "cap: 6400",
+		"repeat: 0", "repeat: 1000000", "affinity: [63]", "debug_exit: false",
+		"cmdline:", "cmdline: ''"};
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "", yaml[300];
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		int n = snprintf(yaml, sizeof(yaml), VM("%s"), lines[i]);
+
+		CHECK(load_bytes(yaml, (size_t)n, &config, error));
+		if (*error)
+			fprintf(stderr, "%s\n", error);
+		config_free(&config);
+	}
+}
+
+TEST(the_file)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX];
+	char *big = calloc(1, CONFIG_FILE_MAX + 2);
+
+	CHECK(!config_load("/nonexistent/c.yaml", &config, error));
+	CHECK(strcmp(error,
+		      "/nonexistent/c.yaml:1: No such file or directory, expected a YAML file") ==
+		0);
+	CHECK(!config_load(folder, &config, error));
+	CHECK(strstr(error, ":1: Is a directory, expected a YAML file") != NULL);
+	memset(big, '#', CONFIG_FILE_MAX + 1);
+	wrong_bytes(__LINE__, big, CONFIG_FILE_MAX + 1,
+		"1: longer than 1 MiB, expected a configuration");
+	free(big);
+	WRONG("", "1: empty, expected 'vms:' and a list of VMs");
+	WRONG("# only a comment\n", "1: empty, expected 'vms:' and a list of VMs");
+	WRONG("- a\n", "1: not a mapping, expected 'vms:' and a list of VMs");
+	WRONG("hello\n", "1: not a mapping, expected 'vms:' and a list of VMs");
+	WRONG("{}\n", "1: empty, expected 'vms:' and a list of VMs");
+	WRONG("vm: 1\n", "1: unknown key 'vm', expected 'vms'");
+	WRONG("vms: 1\n", "1: vms: not a list, expected a list of VMs");
+	WRONG("\nvms: []\n", "2: vms: an empty list, expected at least one VM");
+	WRONG("vms: []\nvms: []\n", "2: key 'vms' twice, expected it once");
+	WRONG("vms:\n  - web\n", "2: not a mapping, expected a VM with its keys");
+	WRONG("[a]: 1\n", "1: key: a list, expected one value");
+}
+
+TEST(not_yaml)
+{
+	WRONG("vms: [\n",
+		"2: did not find expected node content (while parsing a flow node), expected YAML");
+	WRONG("vms:\n\t- a\n",
+		"2: found character that cannot start any token (while scanning for the next token), "
+		"expected YAML");
+	WRONG("vms: *nobody\n", "1: found undefined alias, expected YAML");
+	WRONG("a: 1\n---\nb: 2\n", "3: a second document, expected only one");
+	WRONG("vms: \xff\xfe\n", "1: invalid leading UTF-8 octet, expected YAML");
+	WRONG("vms:\n  - name: \"a\\nb\"\n",
+		"2: name: a control character or a line break, expected one line of text");
+	WRONG("vms:\n  - name: \"a\\0b\"\n",
+		"2: name: a control character or a line break, expected one line of text");
+	WRONG("vms:\n  - \"a\\e[2Jb\": 1\n",
+		"2: key: a control character or a line break, expected one line of text");
+}
+
+TEST(endless_aliases)
+{
+	WRONG("&a [*a]\n", "1: not a mapping, expected 'vms:' and a list of VMs");
+	WRONG("vms: &a\n  - *a\n", "1: not a mapping, expected a VM with its keys");
+}
+
+TEST(keys)
+{
+	WRONG_VM("colour: red",
+		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
+		"cmdline, weight, cap, affinity, repeat, debug_exit");
+	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
+	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
+	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
+	WRONG("vms:\n  - memory: 1MiB\n", "2: this VM has no 'name', expected a name");
+	WRONG("vms:\n  - name: a\n", "2: this VM has no 'memory', expected a size");
+	WRONG("vms:\n  - name: a\n    memory: 1MiB\n",
+		"2: this VM has no 'vcpus', expected a number");
+	WRONG("vms:\n  - name: a\n    memory: 1MiB\n    vcpus: 1\n",
+		"2: this VM has no 'kernel', expected a file name");
+	WRONG(VM("weight: 1") "  - name: web\n    memory: 1MiB\n    vcpus: 1\n    kernel: vmlinuz\n",
+		"7: name: a second 'web', expected a name of its own");
+}
+
+#define NAME_EXPECTED ", expected 1 to 31 of a-z, 0-9 and -"
+
+TEST(names)
+{
+	WRONG("vms:\n  - name: Web\n", "2: name: 'Web'" NAME_EXPECTED);
+	WRONG("vms:\n  - name:\n", "2: name: ''" NAME_EXPECTED);
+	WRONG("vms:\n  - name: a/b\n", "2: name: 'a/b'" NAME_EXPECTED);
+	WRONG("vms:\n  - name: ..\n", "2: name: '..'" NAME_EXPECTED);
+	WRONG("vms:\n  - name: abcdefghijklmnopqrstuvwxyz-01234\n",
+		"2: name: 'abcdefghijklmnopqrstuvwxyz-01234'" NAME_EXPECTED);
+	WRONG("vms:\n  - name: mezzanine\n",
+		"2: name: 'mezzanine' is a log file of `mezz run`, expected another");
+	WRONG("vms:\n  - name: events\n",
+		"2: name: 'events' is a log file of `mezz run`, expected another");
+}
+
+#define UNITS ", expected a number with KiB, MiB, GiB or TiB"
+#define RANGE ", expected a multiple of 1MiB from 1MiB to 1TiB"
+
+TEST(memory)
+{
+	WRONG("vms:\n  - memory: 256\n", "2: memory: '256'" UNITS);
+	WRONG("vms:\n  - memory: 256MB\n", "2: memory: '256MB'" UNITS);
+	WRONG("vms:\n  - memory: 256 MiB\n", "2: memory: '256 MiB'" UNITS);
+	WRONG("vms:\n  - memory: 1.5GiB\n", "2: memory: '1.5GiB'" UNITS);
+	WRONG("vms:\n  - memory: -1MiB\n", "2: memory: '-1MiB'" UNITS);
+	WRONG("vms:\n  - memory: 99999999999999999999TiB\n",
+		"2: memory: '99999999999999999999TiB'" UNITS);
+	WRONG("vms:\n  - memory: 16777216TiB\n", "2: memory: '16777216TiB'" UNITS);
+	WRONG("vms:\n  - memory: 0MiB\n", "2: memory: '0MiB'" RANGE);
+	WRONG("vms:\n  - memory: 1025GiB\n", "2: memory: '1025GiB'" RANGE);
+	WRONG("vms:\n  - memory: 1500KiB\n", "2: memory: '1500KiB'" RANGE);
+	WRONG("vms:\n  - name: a\n    memory: 3MiB\n    vcpus: 1\n    kernel: big\n",
+		"3: memory: 3 MiB, expected more than the 3 MiB of the files to load");
+}
+
+TEST(numbers)
+{
+	WRONG_VM("weight: 0", "6: weight: '0', expected a number from 1 to 10000");
+	WRONG_VM("weight: 10001", "6: weight: '10001', expected a number from 1 to 10000");
+	WRONG_VM("weight: 1e3", "6: weight: '1e3', expected a number from 1 to 10000");
+	WRONG_VM("weight: 0x10", "6: weight: '0x10', expected a number from 1 to 10000");
+	WRONG_VM("weight:", "6: weight: '', expected a number from 1 to 10000");
+	WRONG_VM("cap: 0", "6: cap: '0', expected a number from 1 to 6400");
+	WRONG_VM("cap: 50%", "6: cap: '50%', expected a number from 1 to 6400");
+	WRONG_VM("cap: 6401", "6: cap: '6401', expected a number from 1 to 6400");
+	WRONG_VM("repeat: -1", "6: repeat: '-1', expected a number from 0 to 1000000");
+	WRONG_VM("repeat: 1000001", "6: repeat: '1000001', expected a number from 0 to 1000000");
+	WRONG_VM("repeat: 18446744073709551617",
+		"6: repeat: '18446744073709551617', expected a number from 0 to 1000000");
+	WRONG("vms:\n  - vcpus: 0\n", "2: vcpus: '0', expected a number from 1 to 64");
+	WRONG("vms:\n  - vcpus: 65\n", "2: vcpus: '65', expected a number from 1 to 64");
+	WRONG_VM("debug_exit: yes", "6: debug_exit: 'yes', expected true or false");
+}
+
+TEST(affinity)
+{
+	WRONG_VM("affinity: 1", "6: affinity: not a list, expected CPU numbers as in [0, 1]");
+	WRONG_VM("affinity: []", "6: affinity: an empty list, expected at least one CPU");
+	WRONG_VM("affinity: [64]", "6: affinity: '64', expected a number from 0 to 63");
+	WRONG_VM("affinity:\n      - 1\n      - 1\n", "8: affinity: CPU 1 twice, expected it once");
+}
+
+static void wrong_file(int at, const char *line, const char *key, const char *what)
+{
+	char yaml[300], expected[300];
+	int n = snprintf(yaml, sizeof(yaml), VM("%s"), line);
+
+	snprintf(expected, sizeof(expected), "6: %s: '%s/%s", key, folder, what);
+	wrong_bytes(at, yaml, (size_t)n, expected);
+}
+
+TEST(files)
+{
+	wrong_file(__LINE__, "initrd: none", "initrd",
+		"none': No such file or directory, expected a file");
+	wrong_file(__LINE__, "initrd: sub", "initrd", "sub' is not a regular file, expected one");
+	wrong_file(__LINE__, "modules: [none x]", "modules",
+		"none': No such file or directory, expected a file");
+	WRONG_VM("initrd: /dev/null", "6: initrd: '/dev/null' is not a regular file, expected one");
+	WRONG_VM("initrd:", "6: initrd: empty, expected a file name");
+	WRONG_VM("modules: m1", "6: modules: not a list, expected [file, ...]");
+	WRONG_VM("modules: [' m1']", "6: modules: empty, expected a file name");
+	WRONG_VM("modules: [m1, m1, m1, m1, m1, m1, m1, m1,\n      m1]",
+		"7: modules: one more, expected at most 8");
+	WRONG_VM("initrd: initrd\n    modules: [m1]",
+		"7: modules: with an initrd, expected one or the other");
+}
+
+TEST(command_lines)
+{
+	char *yaml = calloc(1, 4096);
+	static struct config config;
+	char error[CONFIG_ERROR_MAX];
+
+	strcpy(yaml, VM("cmdline: "));
+	memset(yaml + strlen(yaml) - 1, 'x', BUNDLE_CMDLINE_MAX);
+	CHECK(load_bytes(yaml, strlen(yaml), &config, error));
+	CHECK_EQ(strlen(config.vms[0].cmdline), BUNDLE_CMDLINE_MAX);
+	config_free(&config);
+	strcat(yaml, "y");
+	wrong_bytes(
+		__LINE__, yaml, strlen(yaml), "6: cmdline: 2048 characters, expected at most 2047");
+	free(yaml);
+	WRONG_VM("cmdline: |\n      a\n      b",
+		"6: cmdline: a control character or a line break, expected one line of text");
+}
+
+TEST(many_vms)
+{
+	static struct config config;
+	static char yaml[16384];
+	char error[CONFIG_ERROR_MAX], expected[100];
+	size_t n = (size_t)sprintf(yaml, "vms:\n");
+
+	for (int i = 0; i < BUNDLE_MAX_VMS; i++)
+		n += (size_t)sprintf(
+			yaml + n, "  - {name: v%d, memory: 1MiB, vcpus: 1, kernel: vmlinuz}\n", i);
+	CHECK(load_bytes(yaml, n, &config, error));
+	CHECK_EQ(config.vm_count, BUNDLE_MAX_VMS);
+	config_free(&config);
+	n += (size_t)sprintf(
+		yaml + n, "  - {name: last, memory: 1MiB, vcpus: 1, kernel: vmlinuz}\n");
+	snprintf(expected, sizeof(expected), "%d: one more VM, expected at most 64",
+		BUNDLE_MAX_VMS + 2);
+	wrong_bytes(__LINE__, yaml, n, expected);
+}
+
+TEST(shell_words)
+{
+	struct words w = {0}, again = {0};
+	char *line;
+
+	CHECK(words_split(&w, " -a 'b c'  \"d\\\"e $x\" f\\ g '' x'y'z\n"));
+	CHECK_EQ(w.count, 6);
+	CHECK(strcmp(w.list[0], "-a") == 0 && strcmp(w.list[1], "b c") == 0);
+	CHECK(strcmp(w.list[2], "d\"e $x") == 0 && strcmp(w.list[3], "f g") == 0);
+	CHECK(strcmp(w.list[4], "") == 0 && strcmp(w.list[5], "xyz") == 0);
+	CHECK(w.list[6] == NULL);
+	words_add(&w, "it's");
+	line = words_quote(&w);
+	CHECK(strcmp(line, "-a 'b c' 'd\"e $x' 'f g' '' xyz 'it'\\''s'") == 0);
+	CHECK(words_split(&again, line));
+	CHECK_EQ(again.count, w.count);
+	CHECK(strcmp(again.list[6], "it's") == 0);
+	CHECK(!words_split(&again, "a 'b"));
+	CHECK(!words_split(&again, "\"b"));
+	free(line);
+	words_free(&w);
+	words_free(&again);
+}
+
+TEST_MAIN()
