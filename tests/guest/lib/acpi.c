@@ -67,3 +67,16 @@ const struct acpi_header *acpi_dsdt(void)
 		at = fadt_field(40, 4);
 	return at && sums_up((void *)at, (u32)load(at + 4, 4)) ? (const void *)at : NULL;
 }
+
+u32 acpi_gsi(u32 irq)
+{
+	const struct acpi_header *madt = acpi_table("APIC");
+	const u8 *p = (const u8 *)madt + 44, *end;
+
+	if (!madt)
+		return irq;
+	for (end = (const u8 *)madt + madt->length; p + 2 <= end && p[1] >= 2; p += p[1])
+		if (p[0] == 2 && p[3] == irq)
+			return (u32)load((u64)p + 4, 4);
+	return irq;
+}

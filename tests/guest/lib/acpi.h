@@ -30,3 +30,6 @@ const struct acpi_header *acpi_dsdt(void);
 #define FADT_RESET_VAL    128
 #define FADT_FLAG_RESET   BIT(10)
 #define FADT_FLAG_TIMER32 BIT(8)
+
+// The global interrupt that an ISA interrupt is wired to, by the MADT's overrides.
+u32 acpi_gsi(u32 irq);
