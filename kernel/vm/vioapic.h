@@ -13,8 +13,8 @@ struct vm;
 // All under LOCK_VM.
 struct vioapic {
 	u64 redirect[VIOAPIC_PINS];
-	u32 lines;  // pins asserted now
-	u8 select;  // IOREGSEL
+	u32 lines; // pins asserted now
+	u8 select; // IOREGSEL
 	u8 id;
 };
 

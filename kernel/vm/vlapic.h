@@ -19,28 +19,28 @@ struct vcpu;
 struct vm;
 
 // The timer counts at this rate, whatever the TSC's: a guest calibrates it, or reads CPUID 0x40000010.
-#define VLAPIC_TIMER_HZ 1000000000ull
+#define VLAPIC_TIMER_HZ      1000000000ull
 // A periodic timer goes off at most this often; a shorter period is stretched to it.
 #define VLAPIC_PERIOD_MIN_NS 50000ull
 
 #define VLAPIC_LVTS 6
 
 struct vlapic {
-	u64 base;               // r: IA32_APIC_BASE
-	u64 irr[4];             // a: interrupts that have come
-	u64 tmr[4];             // a: those that are level triggered
-	u64 isr[4];             // o: interrupts in service
-	u8 tpr, ppr;            // o
-	u32 svr, ldr, dfr;      // r
-	u32 lvt[VLAPIC_LVTS];   // r
-	u32 esr;                // o
-	u32 esr_pending;        // a: errors since ESR was last written
-	u64 icr;                // o: as last written
-	u32 timer_dcr;          // o
-	u32 timer_initial;      // o: initial count, 0: stopped
-	u64 timer_start;        // o: host ticks when the count was timer_initial; read by the timer while it is set
-	u64 timer_period;       // o: host ticks from timer_initial to 0; likewise
-	u64 timer_deadline;     // o: IA32_TSC_DEADLINE as written, guest ticks
+	u64 base;             // r: IA32_APIC_BASE
+	u64 irr[4];           // a: interrupts that have come
+	u64 tmr[4];           // a: those that are level triggered
+	u64 isr[4];           // o: interrupts in service
+	u8 tpr, ppr;          // o
+	u32 svr, ldr, dfr;    // r
+	u32 lvt[VLAPIC_LVTS]; // r
+	u32 esr;              // o
+	u32 esr_pending;      // a: errors since ESR was last written
+	u64 icr;              // o: as last written
+	u32 timer_dcr;        // o
+	u32 timer_initial;    // o: initial count, 0: stopped
+	u64 timer_start;      // o, and the timer: host ticks when the count was loaded
+	u64 timer_period;     // o, and the timer: host ticks from there to 0
+	u64 timer_deadline;   // o: IA32_TSC_DEADLINE as written, guest ticks
 	struct timer timer;
 };
 
@@ -72,6 +72,9 @@ void vlapic_irq_accept(struct vcpu *v, u8 vector);
 // Ends the highest interrupt in service. Owner, no lock held (takes LOCK_VM for a level-triggered one).
 void vlapic_eoi(struct vcpu *v);
 
+// Is there an interrupt in service whose end nobody has to hear of (edge triggered, nothing waits behind it)? Owner.
+bool vlapic_eoi_is_silent(const struct vcpu *v);
+
 // Does an interrupt of the PIC reach this vcpu (LINT0 is ExtINT and open, or the APIC is globally off)?
 bool vlapic_accepts_extint(const struct vcpu *v);
 
@@ -84,21 +87,31 @@ void vlapic_tpr_set(struct vcpu *v, u8 tpr);
 bool vlapic_set_irq(struct vcpu *v, u8 vector, bool level);
 
 enum apic_mode { // delivery modes, as encoded
-	APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_READ, APIC_NMI, APIC_INIT, APIC_STARTUP, APIC_EXTINT
+	APIC_FIXED,
+	APIC_LOWEST,
+	APIC_SMI,
+	APIC_READ,
+	APIC_NMI,
+	APIC_INIT,
+	APIC_STARTUP,
+	APIC_EXTINT
 };
 
 #define APIC_BROADCAST 0xffffffffu
 
 struct apic_message {
-	u32 dest;     // APIC id, or a logical destination; APIC_BROADCAST: all
+	u32 dest; // APIC id, or a logical destination; APIC_BROADCAST: all
 	bool logical;
 	bool level;
-	u8 mode;      // enum apic_mode
+	u8 mode; // enum apic_mode
 	u8 vector;
 };
 
 // A destination field of 8 bits (IOAPIC, MSI, xAPIC's ICR) as apic_message.dest.
-static inline u32 apic_dest8(u8 dest) { return dest == 0xff ? APIC_BROADCAST : dest; }
+static inline u32 apic_dest8(u8 dest)
+{
+	return dest == 0xff ? APIC_BROADCAST : dest;
+}
 
 // Delivers to all that the destination names; a lowest-priority message to one of them, chosen by its vector, so that
 // vectors spread over CPUs and a run repeats. True when one accepted it. SMI, READ and EXTINT go nowhere.

@@ -54,19 +54,30 @@ enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR };
 
 // All but the last are the owner's.
 void vlapic_timer_init(struct vcpu *v);
-void vlapic_timer_reset(struct vcpu *v);                  // stops it
-void vlapic_timer_lvt_set(struct vcpu *v, u32 lvt);       // a new LVT entry of the timer
+void vlapic_timer_reset(struct vcpu *v);            // stops it
+void vlapic_timer_lvt_set(struct vcpu *v, u32 lvt); // a new LVT entry of the timer
 void vlapic_timer_initial_set(struct vcpu *v, u32 count);
 u32 vlapic_timer_current(const struct vcpu *v);
 void vlapic_timer_divide_set(struct vcpu *v, u32 dcr);
 void vlapic_timer_deadline_set(struct vcpu *v, u64 guest_tsc);
-u64 vlapic_timer_deadline(const struct vcpu *v);          // 0: not armed, or gone off
+u64 vlapic_timer_deadline(const struct vcpu *v); // 0: not armed, or gone off
 void vlapic_icr_send(struct vcpu *v, u32 low, u32 dest);
-void vlapic_error(struct vcpu *v, u32 bits);              // records ESR bits; any CPU
+void vlapic_error(struct vcpu *v, u32 bits); // records ESR bits; any CPU
 
-static inline bool vlapic_hard_enabled(const struct vlapic *l) { return READ_ONCE(l->base) & BASE_ENABLE; }
-static inline bool vlapic_x2apic(const struct vlapic *l) { return READ_ONCE(l->base) & BASE_X2APIC; }
-static inline bool vlapic_soft_enabled(const struct vlapic *l) { return READ_ONCE(l->svr) & SVR_ENABLE; }
+static inline bool vlapic_hard_enabled(const struct vlapic *l)
+{
+	return READ_ONCE(l->base) & BASE_ENABLE;
+}
+
+static inline bool vlapic_x2apic(const struct vlapic *l)
+{
+	return READ_ONCE(l->base) & BASE_X2APIC;
+}
+
+static inline bool vlapic_soft_enabled(const struct vlapic *l)
+{
+	return READ_ONCE(l->svr) & SVR_ENABLE;
+}
 
 // The highest bit set of 256, -1: none.
 static inline int bits256_highest(const u64 *w)
@@ -85,4 +96,7 @@ static inline bool bits256_any(const u64 *w)
 	return (READ_ONCE(w[0]) | READ_ONCE(w[1]) | READ_ONCE(w[2]) | READ_ONCE(w[3])) != 0;
 }
 
-static inline bool bits256_test(const u64 *w, u8 bit) { return READ_ONCE(w[bit / 64]) >> (bit % 64) & 1; }
+static inline bool bits256_test(const u64 *w, u8 bit)
+{
+	return READ_ONCE(w[bit / 64]) >> (bit % 64) & 1;
+}

@@ -18,7 +18,8 @@ struct vpv {
 	u64 steal_msr;
 	u64 eoi_msr;
 	struct kvm_steal_time *steal; // NULL: off
-	u64 steal_waited;             // ticks of sched.waited that are accounted for
+	u64 steal_base;               // sched.waited when it was turned on
+	u64 steal_waited;             // sched.waited as the guest was told
 	u8 *eoi;                      // NULL: off
 	bool eoi_armed;               // the guest may end the interrupt in service by clearing *eoi
 };
@@ -46,3 +47,7 @@ void vpv_vcpu_unload(struct vcpu *v);
 // guest's EOI, before the exit is handled. Owner, no lock.
 void vpv_before_enter(struct vcpu *v);
 void vpv_after_exit(struct vcpu *v);
+
+// The factors that turn a difference of TSC at hz (up to 8 GHz) into ns (vpv_abi.h): mul in [2^31, 2^32), cut after its
+// last bit.
+void vpv_clock_scale(u64 hz, u32 *mul, s8 *shift);
