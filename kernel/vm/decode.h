@@ -7,6 +7,7 @@
 // Where the vendors differ the Intel reading is taken: 66 does not shorten a near branch in 64-bit code.
 #pragma once
 
+#include "kernel/x86/hvm.h"
 #include "lib/types.h"
 
 enum decode_mode {
@@ -50,8 +51,7 @@ enum insn_map {
 	INSN_MAPS
 };
 
-// Numbered as in the instruction encoding.
-enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+// General registers, numbered as in the instruction encoding; segments are enum hvm_seg.
 enum { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI };
 
 #define INSN_NO_REG 0xff

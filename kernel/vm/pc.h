@@ -21,6 +21,7 @@ struct vm;
 #define PC_PORT_KBD_STATUS 0x64u
 #define PC_PORT_POST       0x80u
 #define PC_PORT_FAST_A20   0x92u
+#define PC_A20_OPEN        0x02u // bit of PC_PORT_FAST_A20
 #define PC_PORT_DEBUG_EXIT 0xf4u
 #define PC_PORT_PCI_ADDR   0xcf8u
 #define PC_PORT_RESET      0xcf9u

@@ -19,11 +19,10 @@ struct vm;
 
 struct vpm {
 	struct vm *vm;
-	u16 status;    // PM1a status but TMR_STS
+	u16 status;    // PM1a
 	u16 enable;
 	u16 control;   // without SCI_EN
 	u64 timer_seen; // PM timer up to which TMR_STS is right
-	bool timer_status;
 	bool level;    // of the SCI
 	bool stopped;
 	struct timer timer;
