@@ -23,6 +23,9 @@ bool host_guest_write(struct host *h, u64 gpa, const void *from, size_t len);
 // Sends a message-signalled interrupt, as a write of `data` to `addr` by a PCI function; nonsense is ignored.
 void host_msi(struct host *h, u64 addr, u32 data);
 
+// The interrupt pin (level) of the device on the bus's slot, for drivers that do not use MSI-X.
+void host_intx(struct host *h, unsigned slot, bool level);
+
 // A one-shot timer. fn is called like any entry of the device. Setting it again moves it; it is not called after
 // a cancel. host_timer_destroy comes before its memory is freed, outside of all entries (the host holds no lock then).
 struct host_timer {
@@ -39,6 +42,9 @@ void host_timer_destroy(struct host_timer *t);
 // Output of the VM's console: takes as many bytes as there is room for now and returns how many. What was not taken
 // the device offers again: when the host calls it because there is room, or after a while.
 size_t host_console_write(struct host *h, const u8 *bytes, size_t len);
+
+// The console's device took less input than it was offered, and has room again. Must not call back.
+void host_console_room(struct host *h);
 
 // One line of the log about this VM; the host bounds how many (a guest may provoke it).
 __attribute__((format(printf, 2, 3))) void host_log(struct host *h, const char *fmt, ...);

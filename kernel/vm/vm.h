@@ -32,6 +32,7 @@ struct vm {
 
 	struct spinlock lock;           // rank LOCK_VM: pc and the devices on it
 	struct pc pc;                   // v: the virtual PC's chips (pc.h)
+	struct vm_devices *devices;     // v: its virtual devices (devices/host_kernel/vm_devices.h)
 
 	struct gmap gmap;               // its own lock
 	u64 ram_low;                    // c: bytes of RAM from 0

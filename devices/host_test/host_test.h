@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The host of unit tests and fuzzers: a little guest memory with a hole, and a record of all that a device does.
+//
+// Each page of guest memory is an allocation of its own, so that a sanitizer sees an access that leaves its page.
+#pragma once
+
+#include "devices/host.h"
+
+#define HOST_TEST_PAGES   24u
+#define HOST_TEST_HOLE    20u // this page is not RAM
+#define HOST_TEST_MSIS    64u
+#define HOST_TEST_TIMERS  8u
+#define HOST_TEST_CONSOLE 16384u
+
+struct host {
+	u8 *page[HOST_TEST_PAGES];
+
+	struct {
+		u64 addr;
+		u32 data;
+	} msi[HOST_TEST_MSIS]; // the first ones
+	u32 msis;
+	bool intx[32];
+	u32 intx_changes;
+
+	u64 now; // ns
+	struct host_timer *timer[HOST_TEST_TIMERS];
+
+	u8 console[HOST_TEST_CONSOLE];
+	size_t console_len;
+	size_t console_room; // bytes that it takes from now on
+	u32 console_rooms;   // calls of host_console_room
+	u32 logs;
+};
+
+struct host *host_test_create(void);  // exits the process if there is no memory
+void host_test_clear(struct host *h); // memory, records and timers
+void host_test_destroy(struct host *h);
+
+// Time goes on; timers that are due fire.
+void host_test_advance(struct host *h, u64 ns);

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Split virtqueues, the device's side (virtio 1.2, section 2.7).
+//
+// A queue is three arrays in guest memory, all written by a guest that may be hostile:
+//
+//	descriptors  desc[size]     pieces of memory, chained by `next`: what to read, then where to write
+//	available    idx, ring[]    the driver puts heads of chains there for the device
+//	used         idx, ring[]    the device gives heads back, with the number of bytes that it wrote
+//
+// The device looks at the oldest available chain (virtqueue_peek), which fetches every descriptor once into memory of
+// ours and checks it; takes it (virtqueue_next); works; gives it back (virtqueue_push); and at the end of a batch
+// asks whether the driver wants an interrupt (virtqueue_wants_interrupt). What breaks a rule makes the queue `broken`:
+// it yields nothing any more, and its device asks the driver for a reset (virtio_check).
+//
+// Locks: as the device (host.h). Nothing here loops longer than the queue is.
+#pragma once
+
+#include "devices/host.h"
+
+#define VIRTQUEUE_MAX 256 // entries; the descriptors then lie in two pages at most
+
+// What must outlive the process that serves the queue: plain data, the same on every host.
+struct virtqueue_state {
+	u64 desc, driver,
+		device;  // guest-physical; `driver` is the available ring, `device` the used one
+	u16 size;        // entries, a power of two
+	u16 enabled;     // 0 or 1
+	u16 next_avail;  // index of the next available entry to look at
+	u16 next_used;   // index of the next used entry to write
+	u16 signalled;   // next_used when an interrupt was last decided on
+	u16 reserved[3]; // zero
+};
+
+// One of the three arrays, as pointers to the two pages that it may touch.
+struct virtqueue_part {
+	u8 *page[2];
+	u32 first; // bytes of it in page[0]
+};
+
+struct virtqueue {
+	struct host *host;
+	struct virtqueue_state s;
+	const char *broken; // why; NULL: it is not
+	bool event_idx;     // VIRTIO_F_EVENT_IDX was negotiated
+	bool indirect;      // VIRTIO_F_INDIRECT_DESC was
+	struct virtqueue_part desc, avail, used;
+};
+
+struct virtqueue_seg {
+	u64 gpa; // not checked to be RAM; gpa + len does not wrap
+	u32 len; // may be 0
+};
+
+// A chain, copied and checked. The first `readable` segments are for the device to read, the others to be written.
+struct virtqueue_chain {
+	struct virtqueue_seg *seg; // room for `max`, the caller's
+	u16 max;
+	u16 segs;
+	u16 readable;
+	u16 head;
+	u64 read_bytes;  // of all readable segments
+	u64 write_bytes; // of all others; both together at most 4 GiB
+};
+
+// Forgets everything: not enabled, of this size.
+void virtqueue_reset(struct virtqueue *q, struct host *h, u16 size);
+
+// Maps the rings that q->s names and enables the queue. A bad size, misaligned rings or rings outside RAM break it.
+// Also after q->s was loaded; the caller sets event_idx and indirect.
+void virtqueue_enable(struct virtqueue *q);
+
+// The oldest available chain into *c (c->seg and c->max are the caller's): true, or false when there is none or the
+// queue is broken. A chain of more than c->max segments breaks it.
+bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c);
+
+// Takes the chain that virtqueue_peek showed.
+void virtqueue_next(struct virtqueue *q);
+
+// Gives the chain back, `written` bytes of its writable segments filled. May come in any order, later too.
+void virtqueue_push(struct virtqueue *q, u16 head, u32 written);
+
+// Shall the driver get an interrupt for what was pushed since the last call? (2.7.7, 2.7.8)
+bool virtqueue_wants_interrupt(struct virtqueue *q);
+
+// Does the device want to be notified of new chains? It is a hint to the driver. When switched on: true when chains
+// are available already, of which the driver may not tell again.
+bool virtqueue_set_kicks(struct virtqueue *q, bool on);
+
+// Copies from the readable, or to the writable part of a chain, beginning `offset` bytes into it. Returns the bytes
+// copied: fewer than len at the end of the chain, or where it is not RAM (the queue is broken then).
+size_t virtqueue_read(
+	struct virtqueue *q, const struct virtqueue_chain *c, u64 offset, void *to, size_t len);
+size_t virtqueue_write(struct virtqueue *q, const struct virtqueue_chain *c, u64 offset,
+	const void *from, size_t len);
