@@ -72,12 +72,12 @@ $(BUILD)/mezz: $(MEZZSRC:%.c=$(BUILD)/host/%.o)
 # ---------------------------------------------------------------- unit tests
 # tests/unit/test_x.c names in its `// link:` lines what it is linked with.
 UCFLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -fno-sanitize-recover=all \
-	   -fsanitize=address,undefined -fno-omit-frame-pointer -I. -Itests/unit/fake
+	   -fsanitize=address,undefined -fno-omit-frame-pointer -I. -Itests/unit/fake -I$(BUILD)/gen
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 linked   = $(shell sed -n 's,^// link: ,,p' $(1))
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(filter %.c,$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile
+$(BUILD)/unit/%: tests/unit/%.c $$(filter %.c,$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
 
