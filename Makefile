@@ -74,10 +74,11 @@ $(BUILD)/mezz: $(MEZZSRC:%.c=$(BUILD)/host/%.o)
 UCFLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -fno-sanitize-recover=all \
 	   -fsanitize=address,undefined -fno-omit-frame-pointer -I. -Itests/unit/fake -I$(BUILD)/gen
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+ANY_C   := %.c
 linked   = $(shell sed -n 's,^// link: ,,p' $(1))
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(filter %.c,$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
+$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
 
