@@ -22,7 +22,7 @@ boot_entry:
 	mov	%eax, boot_magic
 	mov	%ebx, boot_info
 
-	// The low 4 GiB identity mapped by 2 MiB pages, uncached from 3 GiB on.
+	// The low 4 GiB identity mapped by 2 MiB pages for ring 0, uncached from 3 GiB on.
 	movl	$boot_pdpt + 7, boot_pml4
 	mov	$boot_pds + 7, %eax
 	mov	$boot_pdpt, %edi
@@ -31,7 +31,7 @@ boot_entry:
 	add	$4096, %eax
 	add	$8, %edi
 	loop	1b
-	mov	$0x87, %eax
+	mov	$0x83, %eax
 	mov	$boot_pds, %edi
 	mov	$1536, %ecx
 2:	mov	%eax, (%edi)
