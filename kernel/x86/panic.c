@@ -38,13 +38,15 @@ __attribute__((format(printf, 1, 2))) static void print(const char *fmt, ...)
 	put(text);
 }
 
-static void print_code_address(unsigned n, u64 a)
+// `back`: 1 for a return address, which may lie behind the last instruction of the function that called.
+static void print_code_address(unsigned n, u64 a, u64 back)
 {
 	u64 offset;
-	const char *name = symbol_find(a, &offset);
+	const char *name = symbol_find(a - back, &offset);
 
 	if (name)
-		print("  #%u %016llx %s+%#llx\n", n, (unsigned long long)a, name, (unsigned long long)offset);
+		print("  #%u %016llx %s+%#llx\n", n, (unsigned long long)a, name,
+			(unsigned long long)(offset + back));
 	else
 		print("  #%u %016llx\n", n, (unsigned long long)a);
 }
@@ -52,7 +54,7 @@ static void print_code_address(unsigned n, u64 a)
 // Follows the frame pointers as long as they rise within the stacks' own part of the address space.
 static void print_backtrace(u64 rip, u64 rbp)
 {
-	print_code_address(0, rip);
+	print_code_address(0, rip, 0);
 	for (unsigned n = 1; n < BACKTRACE_MAX; n++) {
 		const u64 *frame = (const u64 *)rbp;
 
@@ -60,7 +62,7 @@ static void print_backtrace(u64 rip, u64 rbp)
 			return;
 		if (frame[1] < (u64)text_start || frame[1] >= (u64)rodata_start)
 			return;
-		print_code_address(n, frame[1]);
+		print_code_address(n, frame[1], 1);
 		if (frame[0] <= rbp)
 			return;
 		rbp = frame[0];

@@ -14,7 +14,7 @@
 #define ATTRIBUTE   0x0700u
 #define CELL_WIDTH  8u
 #define CELL_HEIGHT 16u
-#define INK         0x00C8C8C8u
+#define INK         0xC8 // in each colour
 
 static u8 *video;
 static struct boot_framebuffer mode;
@@ -23,13 +23,14 @@ static u32 row, column;
 
 static void draw_pixels(u32 r, u32 c, u8 ch)
 {
-	u8 *line = video + (u64)r * CELL_HEIGHT * mode.pitch + (u64)c * CELL_WIDTH * 4;
+	u32 step = mode.bits / 8;
+	volatile u8 *line = video + (u64)r * CELL_HEIGHT * mode.pitch + (u64)c * CELL_WIDTH * step;
 
 	for (u32 y = 0; y < CELL_HEIGHT; y++, line += mode.pitch) {
 		u32 bits = font_row(ch, y / 2);
 
-		for (u32 x = 0; x < CELL_WIDTH; x++)
-			mmio_write32(line + x * 4, bits >> (CELL_WIDTH - 1 - x) & 1 ? INK : 0);
+		for (u32 x = 0; x < CELL_WIDTH * step; x++)
+			line[x] = bits >> (CELL_WIDTH - 1 - x / step) & 1 ? INK : 0;
 	}
 }
 
@@ -76,11 +77,12 @@ void screen_write(const char *text, size_t n)
 		put(text[i]);
 }
 
-// Only modes of 32 bits a pixel that hold all our cells; others stay dark.
+// Only modes of true colour that hold all our cells; others stay dark.
 static bool usable(const struct boot_framebuffer *s)
 {
-	return s->kind == BOOT_SCREEN_PIXELS && s->bits == 32 && s->width >= COLUMNS * CELL_WIDTH &&
-	       s->height >= ROWS * CELL_HEIGHT && s->pitch / 4 >= s->width && s->pitch < 65536;
+	return s->kind == BOOT_SCREEN_PIXELS && (s->bits == 32 || s->bits == 24) &&
+	       s->width >= COLUMNS * CELL_WIDTH && s->height >= ROWS * CELL_HEIGHT &&
+	       s->pitch / (s->bits / 8) >= s->width && s->pitch < 65536;
 }
 
 void screen_init(const struct boot_framebuffer *screen)
