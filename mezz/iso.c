@@ -81,7 +81,10 @@ bool iso_make(const struct config *config, const char *kernel, const char *args,
 	char **image)
 {
 	static const char *const options[] = {"--locales=", "--fonts=", "--themes=",
-		"--install-modules=multiboot2 normal iso9660 part_gpt part_msdos all_video test"};
+
+		"--install-modules=multiboot2 normal iso9660 all_video test "
+		"part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_gpt part_msdos "
+		"part_plan part_sun part_sunpc"};
 	struct words argv = {0};
 	bool ok;
 

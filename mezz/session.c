@@ -284,6 +284,14 @@ static void step(struct session *s)
 	check_clock(s);
 }
 
+// What the emulator said, without its remarks about what it does not emulate.
+static void show_errors(char *text)
+{
+	for (char *line = strtok(text ? text : "", "\n"); line; line = strtok(NULL, "\n"))
+		if (!strstr(line, "warning: TCG doesn't support requested feature"))
+			fprintf(stderr, "%s\n", line);
+}
+
 // The emulator ended although the kernel had not said that it was done.
 static void report_death(struct session *s)
 {
@@ -295,9 +303,7 @@ static void report_death(struct session *s)
 		complain("the emulated machine reset without a word");
 	else
 		complain("the emulated machine powered off without a word");
-	if (s->errors_text.length)
-		fprintf(stderr, "%s%s", s->errors_text.data,
-			s->errors_text.data[s->errors_text.length - 1] == '\n' ? "" : "\n");
+	show_errors(s->errors_text.data);
 }
 
 static void show_log_tail(struct session *s)

@@ -144,6 +144,7 @@ def plan_off(m):
 
 
 def plan_die(m):
+    print("qemu: warning: TCG doesn't support requested feature: x", file=sys.stderr)
     print("qemu: cannot do that", file=sys.stderr)
     sys.exit(1)
 
