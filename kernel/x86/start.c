@@ -11,6 +11,7 @@
 #include "kernel/x86/lapic.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/power.h"
+#include "kernel/x86/rtc.h"
 #include "kernel/x86/screen.h"
 #include "kernel/x86/smp.h"
 #include "kernel/x86/stack.h"
@@ -85,6 +86,7 @@ static void start_on_own_stack(void *arg)
 	xstate_init_cpu();
 	irq_init(&acpi_info);
 	time_init(&acpi_info);
+	rtc_init();
 	power_init(&acpi_info);
 	if (irq_route_isa(4, VECTOR_SERIAL, lapic_id()))
 		uart_enable_interrupt();

@@ -88,7 +88,7 @@ static void random_access(void)
 
 static void test_absent(void)
 {
-	static const u16 absent[] = {0x1234, 0x5678, 0xABCD, 0xE000, 0x0500 + 0x99, 0x03D0, 0xFFF0};
+	static const u16 absent[] = {0x1234, 0x5678, 0xABCD, 0xE000, 0x0599, 0x03D0, 0xFFF0};
 
 	for (u32 i = 0; i < ARRAY_SIZE(absent); i++)
 		check_quiet(
