@@ -13,6 +13,7 @@
 int command_bundle(int argc, char **argv);
 int command_iso(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_trace(int argc, char **argv);
 
 // Tells what is wrong with the command line, then how it is used. Returns STATUS_USAGE.
 __attribute__((format(printf, 2, 3))) int command_misused(const char *name, const char *fmt, ...);

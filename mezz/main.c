@@ -25,6 +25,7 @@ static const struct command {
 		"\t[--kernel-args TEXT] [--log DIR] [--timeout SECONDS] [--attach NAME] [--verbose] [--gdb]\n"
 		"\t[--qemu-args WORDS] [--dry-run] CONFIG",
 		"run the VMs of a configuration on an emulated machine"},
+	{"trace", command_trace, "LOG", "decode the trace in a kernel log"},
 	{"help", command_help, "[COMMAND]", "tell how a command is used"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

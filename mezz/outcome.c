@@ -62,8 +62,9 @@ void outcome_event(struct outcome *o, const char *event, struct text *say)
 		return;
 	}
 	if (verb == 5 && memcmp(event, "panic", 5) == 0) {
+		if (!o->panicked)
+			text_print(say, "mezzanine: panic: %s\n", rest);
 		o->panicked = true;
-		text_print(say, "mezzanine: panic: %s\n", rest);
 		return;
 	}
 	name = strcspn(rest, " ");

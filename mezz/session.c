@@ -36,7 +36,7 @@ struct session {
 	struct terminal terminal;
 	struct logs logs;
 	struct frames frames;
-	struct line event;
+	struct line event, log_line;    // lines under way
 	int line, qmp, errors, signals; // descriptors; -1 when closed
 	bool stdin_open;
 	pid_t pid; // the emulator; 0 once it was waited for
@@ -83,6 +83,25 @@ static void take_event(struct session *s, const uint8_t *bytes, size_t n)
 	}
 }
 
+// An early panic has no events yet, only its text.
+static void take_log(struct session *s, const uint8_t *bytes, size_t n)
+{
+	static const char mark[] = "PANIC ";
+
+	for (size_t i = 0; i < n; i++) {
+		if (!line_add(&s->log_line, bytes[i]))
+			continue;
+		s->log_line.text[s->log_line.length] = '\0';
+		if (strncmp(s->log_line.text, mark, sizeof(mark) - 1) == 0 &&
+			!s->outcome.panicked) {
+			memcpy(s->log_line.text, "panic ", sizeof(mark) - 1);
+			take_event(s, (const uint8_t *)s->log_line.text, s->log_line.length);
+			take_event(s, (const uint8_t *)"\n", 1);
+		}
+		line_reset(&s->log_line);
+	}
+}
+
 static void take_frame(void *arg, int channel, const uint8_t *bytes, size_t n)
 {
 	struct session *s = arg;
@@ -92,6 +111,7 @@ static void take_frame(void *arg, int channel, const uint8_t *bytes, size_t n)
 	} else if (channel == CONSOLE_LOG || channel == FRAMES_RAW) {
 		logs_kernel(&s->logs, bytes, n);
 		terminal_output(&s->terminal, TERMINAL_KERNEL, bytes, n);
+		take_log(s, bytes, n);
 	} else if ((unsigned)channel - CONSOLE_VM < s->options->config->vm_count) {
 		logs_vm(&s->logs, (unsigned)channel - CONSOLE_VM, bytes, n);
 		terminal_output(&s->terminal, (unsigned)channel - CONSOLE_VM, bytes, n);

@@ -132,6 +132,11 @@ def plan_panic(m):
     time.sleep(60)
 
 
+def plan_early_panic(m):
+    m.line.sendall(b"starting\n\nPANIC on CPU 0: no memory\n  #0 start+0x10\n")
+    time.sleep(60)
+
+
 def plan_reset(m):
     m.begin()
     m.qmp.sendall(b'{"QMP": {}}\r\n{"timestamp": {}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}\r\n')
@@ -371,6 +376,13 @@ def test_panic(w):
     assert time.time() - begin < 15
 
 
+def test_early_panic(w):
+    status, out, err = w.run("early_panic")
+    same(status, 4)
+    has(out, "mezzanine: panic: on CPU 0: no memory\n")
+    has(err, "mezzanine|   #0 start+0x10\n")
+
+
 def test_machine_reset(w):
     status, _, err = w.run("reset")
     same(status, 1)
@@ -584,6 +596,13 @@ def test_bundle(w):
     same(w.call("bundle", "-o", "out", "c.yaml")[0], 0)
     with open(os.path.join(w.folder, "out"), "rb") as f:
         same(f.read(), first)
+
+
+def test_trace(w):
+    w.write("log", "[ 1] trace: 0 30 6 1 0 ec 0\nother\n[ 1] trace: 1 20 1 1 0 1000 a\n")
+    same(w.call("trace", "log"), (0, "           0 cpu1   1.0  exit      rip 1000 hlt\n"
+                                     "          16 cpu0   1.0  irq       destination ec vector 00 mode 0\n", ""))
+    same(w.call("trace", "c.yaml")[0], 1)
 
 
 def test_iso(w):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The boot bundle, byte for byte: headers, members stored once, the text, files that appear whole.
-// link: mezz/bundle.c mezz/save.c mezz/util.c mezz/words.c
+// link: mezz/bundle.c mezz/save.c mezz/util.c kernel/core/bundle.c kernel/core/cpio.c
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "kernel/core/bundle.h"
 #include "mezz/bundle.h"
 
 static char folder[] = "/tmp/test_bundle.XXXXXX";
@@ -115,6 +116,43 @@ TEST(members_and_text)
 	CHECK((size_t)size - at < 512);
 	for (; at < (size_t)size; at++)
 		CHECK_EQ(all[at], 0);
+	free(all);
+	close(fd);
+}
+
+static bool holds(struct bundle_file file, const char *bytes)
+{
+	return file.size == strlen(bytes) && memcmp(file.data, bytes, file.size) == 0;
+}
+
+TEST(the_kernel_reads_it)
+{
+	static struct config config;
+	int fd = memfd_create("bundle", 0);
+	const char *why = "";
+	struct bundle bundle;
+	int64_t size;
+	void *all, *memory;
+
+	two_vms(&config);
+	size = bundle_write(&config, fd);
+	all = calloc(1, (size_t)size);
+	CHECK_EQ(pread(fd, all, (size_t)size, 0), size);
+	memory = calloc(1, bundle_memory(all, (size_t)size, &why));
+	CHECK_EQ(bundle_parse(&bundle, all, (size_t)size, memory, &why), 0);
+	CHECK_EQ(bundle.count, 2);
+	CHECK(strcmp(bundle.vms[0].name, "web") == 0);
+	CHECK(bundle.vms[0].memory == 64 << 20 && bundle.vms[0].vcpus == 2);
+	CHECK(holds(bundle.vms[0].kernel, "the kernel") && holds(bundle.vms[0].initrd, "RD"));
+	CHECK(strcmp(bundle.vms[0].cmdline, "console=hvc0 x") == 0);
+	CHECK(bundle.vms[0].weight == 256 && bundle.vms[0].cap == 50 && bundle.vms[0].repeat == 3);
+	CHECK(bundle.vms[0].affinity == 0x8000000000000001 && bundle.vms[0].debug_exit);
+	CHECK(holds(bundle.vms[1].kernel, "the kernel") && !bundle.vms[1].initrd.data);
+	CHECK(bundle.vms[1].module_count == 2 && holds(bundle.vms[1].modules[0].file, "RD"));
+	CHECK(strcmp(bundle.vms[1].modules[0].args, "a b") == 0);
+	CHECK(strcmp(bundle.vms[1].modules[1].args, "") == 0);
+	CHECK(bundle.vms[1].cap == 0 && bundle.vms[1].affinity == 0 && !bundle.vms[1].debug_exit);
+	free(memory);
 	free(all);
 	close(fd);
 }
