@@ -86,6 +86,7 @@ unit: $(UNITS)
 	@tools/run-units $(UNITS)
 
 include tests/guest/guest.mk
+include tests/fuzz/fuzz.mk
 
 clean:
 	rm -rf build
