@@ -52,8 +52,7 @@ void vlapic_error(struct vcpu *v, u32 bits)
 // Processor priority: the higher of the task's and that of the interrupt in service, in classes of 16 (SDM 10.8.3.1).
 static void vlapic_ppr_update(struct vlapic *l)
 {
-	int isr = bits256_highest(l->isr);
-	u8 class = isr < 0 ? 0 : (u8)isr & 0xf0;
+	u8 class = l->isr_top < 0 ? 0 : (u8)l->isr_top & 0xf0;
 
 	l->ppr = (l->tpr & 0xf0) >= class ? l->tpr : class;
 }
@@ -82,17 +81,19 @@ void vlapic_irq_accept(struct vcpu *v, u8 vector)
 
 	atomic_and(&l->irr[vector / 64], ~bit);
 	l->isr[vector / 64] |= bit;
-	l->ppr = vector & 0xf0; // it was above the old one
+	l->isr_top = vector; // it was above the old one, and above the old PPR
+	l->ppr = vector & 0xf0;
 }
 
 void vlapic_eoi(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
-	int vector = bits256_highest(l->isr);
+	int vector = l->isr_top;
 
 	if (vector < 0)
 		return;
-	l->isr[vector / 64] &= ~BIT(vector % 64);
+	l->isr[(u8)vector / 64] &= ~BIT((u8)vector % 64);
+	l->isr_top = bits256_highest(l->isr);
 	vlapic_ppr_update(l);
 	vlapic_look_again(v);
 	if (bits256_test(l->tmr, (u8)vector) && !(l->svr & SVR_EOI_SUPPRESS))
@@ -102,12 +103,8 @@ void vlapic_eoi(struct vcpu *v)
 bool vlapic_eoi_is_silent(const struct vcpu *v)
 {
 	const struct vlapic *l = &v->lapic;
-	int vector;
 
-	if (!l->ppr || bits256_any(l->irr))
-		return false;
-	vector = bits256_highest(l->isr);
-	return vector >= 0 && !bits256_test(l->tmr, (u8)vector);
+	return l->isr_top >= 0 && !bits256_any(l->irr) && !bits256_test(l->tmr, (u8)l->isr_top);
 }
 
 u8 vlapic_tpr(const struct vcpu *v)
@@ -161,6 +158,7 @@ void vlapic_reset(struct vcpu *v, bool init)
 		atomic_store(&l->tmr[i], 0);
 		l->isr[i] = 0;
 	}
+	l->isr_top = -1;
 	l->tpr = l->ppr = 0;
 	WRITE_ONCE(l->ldr, 0);
 	WRITE_ONCE(l->dfr, ~0u);

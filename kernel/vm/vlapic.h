@@ -30,6 +30,7 @@ struct vlapic {
 	u64 irr[4];           // a: interrupts that have come
 	u64 tmr[4];           // a: those that are level triggered
 	u64 isr[4];           // o: interrupts in service
+	int isr_top;          // o: the highest of them, -1: none
 	u8 tpr, ppr;          // o
 	u32 svr, ldr, dfr;    // r
 	u32 lvt[VLAPIC_LVTS]; // r

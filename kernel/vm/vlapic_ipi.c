@@ -98,13 +98,17 @@ bool vlapic_deliver(struct vm *vm, const struct apic_message *m)
 	return vlapic_deliver_mask(vm, set, m) != 0;
 }
 
+#define ICR_MODE    0x700u
 #define ICR_LOGICAL 0x800u
 #define ICR_ASSERT  0x4000u
 #define ICR_LEVEL   0x8000u
+#define ICR_SHORT   0xc0000u
+#define ICR_SELF    0x40000u
+#define ICR_ALL     0x80000u
+#define ICR_OTHERS  0xc0000u
 
-enum { SHORT_NONE, SHORT_SELF, SHORT_ALL, SHORT_OTHERS };
-
-void vlapic_icr_send(struct vcpu *v, u32 low, u32 dest)
+// All but a fixed interrupt to one APIC.
+static void icr_send_other(struct vcpu *v, u32 low, u32 dest)
 {
 	// Whatever the trigger bit says an IPI is an edge.
 	struct apic_message m = {
@@ -116,26 +120,34 @@ void vlapic_icr_send(struct vcpu *v, u32 low, u32 dest)
 
 	if (m.mode == APIC_INIT && (low & ICR_LEVEL) && !(low & ICR_ASSERT))
 		return; // "INIT level de-assert", which only old processors know
-	if ((m.mode == APIC_FIXED || m.mode == APIC_LOWEST) && m.vector < 16) {
-		vlapic_error(v, ESR_SEND_VECTOR);
-		return;
-	}
-	switch (low >> 18 & 3) {
-	case SHORT_SELF:
-		if (m.mode == APIC_FIXED)
-			vlapic_set_irq(v, m.vector, false);
+	switch (low & ICR_SHORT) {
+	case ICR_SELF: // a fixed one is not for here; no other is defined
 		break;
-	case SHORT_NONE:
-		vlapic_deliver(v->vm, &m);
-		break;
-	case SHORT_ALL:
+	case ICR_ALL:
 		m.dest = APIC_BROADCAST;
 		vlapic_deliver(v->vm, &m);
 		break;
-	case SHORT_OTHERS:
+	case ICR_OTHERS:
 		vlapic_deliver_mask(v->vm, vcpus_all(v->vm) & ~BIT(v->id), &m);
 		break;
+	default:
+		vlapic_deliver(v->vm, &m);
+		break;
 	}
+}
+
+void vlapic_icr_send(struct vcpu *v, u32 low, u32 dest)
+{
+	u32 mode = low & ICR_MODE;
+
+	if ((mode == APIC_FIXED << 8 || mode == APIC_LOWEST << 8) && (u8)low < 16)
+		vlapic_error(v, ESR_SEND_VECTOR);
+	else if ((low & (ICR_MODE | ICR_SHORT)) == ICR_SELF)
+		vlapic_set_irq(v, (u8)low, false);
+	else if (!(low & (ICR_MODE | ICR_LOGICAL | ICR_SHORT)) && dest < v->vm->vcpu_count)
+		vlapic_set_irq(v->vm->vcpus[dest], (u8)low, false);
+	else
+		icr_send_other(v, low, dest);
 }
 
 #define MSI_LOGICAL  0x4u // of the address: destination mode

@@ -101,9 +101,6 @@ static bool reg_write(struct vcpu *v, unsigned reg, u32 value)
 	case REG_TPR:
 		vlapic_tpr_set(v, (u8)value);
 		return true;
-	case REG_EOI:
-		vlapic_eoi(v);
-		return true;
 	case REG_SVR:
 		svr_write(v, value);
 		return true;
@@ -167,6 +164,10 @@ void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value)
 	struct vlapic *l = &v->lapic;
 	unsigned reg = offset >> 4;
 
+	if (offset == REG_EOI << 4) {
+		vlapic_eoi(v);
+		return;
+	}
 	if ((offset & 0xf) || reg_write(v, reg, value))
 		return;
 	switch (reg) {
@@ -240,7 +241,7 @@ static int x2apic_read(struct vcpu *v, unsigned reg, u64 *value)
 	}
 }
 
-// Bits that may be set in a write; 0 for EOI and ESR, which take nothing else. False: not a register to write.
+// Bits that may be set in a write; 0 for ESR, which takes nothing else. False: not a register to write.
 static bool x2apic_writable(unsigned reg, u64 *bits)
 {
 	if (reg >= REG_LVT && reg < REG_LVT + VLAPIC_LVTS) {
@@ -252,7 +253,6 @@ static bool x2apic_writable(unsigned reg, u64 *bits)
 	case REG_TPR:
 		*bits = 0xff;
 		return true;
-	case REG_EOI:
 	case REG_ESR:
 		*bits = 0;
 		return true;
@@ -274,6 +274,12 @@ static int x2apic_write(struct vcpu *v, unsigned reg, u64 value)
 {
 	u64 bits;
 
+	if (reg == REG_EOI) {
+		if (value)
+			return -EINVAL;
+		vlapic_eoi(v);
+		return 0;
+	}
 	if (reg == REG_ICR) {
 		if ((u32)value & ~(ICR_WRITABLE | 0x1000))
 			return -EINVAL;
@@ -284,7 +290,7 @@ static int x2apic_write(struct vcpu *v, unsigned reg, u64 value)
 	if (reg == REG_SELF_IPI) {
 		if (value > 0xff)
 			return -EINVAL;
-		vlapic_icr_send(v, (u32)value | 1u << 18, 0);
+		vlapic_icr_send(v, (u32)value, v->id);
 		return 0;
 	}
 	if (!x2apic_writable(reg, &bits) || (value & ~bits))

@@ -79,15 +79,19 @@ static inline bool vlapic_soft_enabled(const struct vlapic *l)
 	return READ_ONCE(l->svr) & SVR_ENABLE;
 }
 
-// The highest bit set of 256, -1: none.
+// The highest bit set of 256, -1: none. Written out: it stands in every entry's and every EOI's way.
 static inline int bits256_highest(const u64 *w)
 {
-	for (int i = 3; i >= 0; i--) {
-		u64 x = READ_ONCE(w[i]);
+	u64 x;
 
-		if (x)
-			return i * 64 + 63 - __builtin_clzll(x);
-	}
+	if ((x = READ_ONCE(w[3])))
+		return 255 - __builtin_clzll(x);
+	if ((x = READ_ONCE(w[2])))
+		return 191 - __builtin_clzll(x);
+	if ((x = READ_ONCE(w[1])))
+		return 127 - __builtin_clzll(x);
+	if ((x = READ_ONCE(w[0])))
+		return 63 - __builtin_clzll(x);
 	return -1;
 }
 
