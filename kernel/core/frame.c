@@ -7,6 +7,7 @@
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "kernel/core/spinlock.h"
+#include "lib/bits.h"
 #include "lib/list.h"
 #include "lib/string.h"
 
@@ -95,7 +96,7 @@ static unsigned clean_count(const struct block *b)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < BLOCK_WORDS; i++)
-		n += (unsigned)__builtin_popcountll(b->clean[i]);
+		n += bits_count(b->clean[i]);
 	return n;
 }
 

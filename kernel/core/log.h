@@ -12,6 +12,16 @@
 // can repeat at will may be logged without a limit: use log_vm_limited (vm.h) for that.
 __attribute__((format(printf, 1, 2))) void log_line(const char *fmt, ...);
 
+// Once, when kmem_alloc works: gives the log its 32 KiB. Until then the first lines are kept in a small buffer.
+void log_init(void);
+
+// Copies kept text from position *at on (0: the oldest kept) into out, at most size bytes; returns how many and moves
+// *at behind them. Positions count all text ever logged. 0: no more.
+size_t log_read(u64 *at, char *out, size_t size);
+
+// Shows the kept log on the console again.
+void log_show(void);
+
 // Prints cause, registers and a backtrace on every console, stops all CPUs. Any context.
 __attribute__((format(printf, 1, 2), noreturn)) void panic(const char *fmt, ...);
 

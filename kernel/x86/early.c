@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Weak stand-ins for the parts of kernel/core that this image may be linked without: log, frames, loop.
+#include "kernel/core/console.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/hw_console.h"
 #include "kernel/core/log.h"
@@ -27,9 +28,27 @@ WEAK void log_line(const char *fmt, ...)
 	screen_write(text, strlen(text));
 }
 
-WEAK void console_panic_write(const char *text, size_t n) { serial_write_sync(text, n); }
+WEAK void console_panic_write(const char *text, size_t n)
+{
+	serial_write_sync(text, n);
+}
 
-WEAK size_t frame_bookkeeping_size(hpa_t end) { return end.v ? PAGE_SIZE : 0; }
+WEAK void vm_console_input(unsigned index, const u8 *bytes, size_t n)
+{
+	(void)index;
+	(void)bytes;
+	(void)n;
+}
+
+WEAK void vm_console_room(unsigned index)
+{
+	(void)index;
+}
+
+WEAK size_t frame_bookkeeping_size(hpa_t end)
+{
+	return end.v ? PAGE_SIZE : 0;
+}
 WEAK void frame_init(hpa_t end, void *pool)
 {
 	(void)end;
@@ -68,7 +87,10 @@ WEAK void *kmem_alloc(size_t size, u16 owner)
 	return hpa_is_none(a) ? NULL : hpa_to_va(a);
 }
 
-WEAK void timer_init_pcpu(struct pcpu *p) { list_init(&p->timers); }
+WEAK void timer_init_pcpu(struct pcpu *p)
+{
+	list_init(&p->timers);
+}
 
 WEAK _Noreturn void pcpu_loop(void)
 {
@@ -80,7 +102,8 @@ WEAK _Noreturn void pcpu_loop(void)
 
 WEAK _Noreturn void mezz_main(const struct boot_info *info)
 {
-	log_line("mezzanine: the %s kernel, %u CPUs, boot bundle of %llu bytes at %#llx", model_name, pcpu_count,
-		(unsigned long long)info->module_size, (unsigned long long)info->module.v);
+	log_line("mezzanine: the %s kernel, %u CPUs, boot bundle of %llu bytes at %#llx",
+		model_name, pcpu_count, (unsigned long long)info->module_size,
+		(unsigned long long)info->module.v);
 	pcpu_loop();
 }

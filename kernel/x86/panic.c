@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The end: says why, shows registers and the way here, stops the machine.
 #include "kernel/core/cmdline.h"
+#include "kernel/core/console.h"
 #include "kernel/core/hw_console.h"
 #include "kernel/core/log.h"
 #include "kernel/core/machine.h"
@@ -105,6 +106,7 @@ static _Noreturn void panic_end(void)
 _Noreturn void panic_trap(const struct trap_frame *f, const char *what)
 {
 	panic_begin();
+	console_panic_event(what);
 	print("\nPANIC on CPU %u: %s, error %#llx\n", this_pcpu()->id, what, (unsigned long long)f->error);
 	print_registers(f);
 	print_backtrace(f->rip, f->rbp);
@@ -120,6 +122,7 @@ _Noreturn void panic(const char *fmt, ...)
 	va_start(args, fmt);
 	format_v(text, sizeof(text), fmt, args);
 	va_end(args);
+	console_panic_event(text);
 	print("\nPANIC on CPU %u: %s\n", this_pcpu()->id, text);
 	print("rflags %08llx  cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx\n", (unsigned long long)rflags_read(),
 		(unsigned long long)cr0_read(), (unsigned long long)cr2_read(),
