@@ -82,8 +82,8 @@ struct insn {
 };
 
 // Decodes the instruction at bytes, of which avail can be read. Returns 0; -EINVAL when the processor would
-// raise #UD (undefined, or longer than 15 bytes); -EAGAIN when more bytes are needed to tell. Touches
-// nothing but out, and that on success only. Not checked: what depends on CPUID or on register contents,
+// raise #UD (undefined, or longer than 15 bytes); -EAGAIN when more bytes are needed to tell; out counts
+// on success only. Not checked: what depends on CPUID or on register contents,
 // the register combinations that AMX and gathers forbid, and EVEX beyond opcode and length.
 int decode_insn(struct insn *out, const u8 *bytes, size_t avail, enum decode_mode mode);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Fuzzes decoder and MMIO interpreter: any bytes, any registers, a memory that checks each access and may refuse it.
-// link: kernel/vm/decode.c kernel/vm/decode_tables.c
+// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c kernel/vm/decode_tables.c
 // link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c kernel/vm/emulate_string.c
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The instruction decoder against Zydis: validity and length of random and of generated instructions.
 // MEZZ_DECODE_RUNS sets their number (default 300000).
-// link: kernel/vm/decode.c kernel/vm/decode_tables.c -lZydis
+// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c kernel/vm/decode_tables.c -lZydis
 #include <Zydis/Zydis.h>
 #include "tests/unit/test.h"
 #include "kernel/vm/decode.h"

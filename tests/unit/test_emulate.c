@@ -2,7 +2,7 @@
 // The MMIO interpreter against the processor: the same instruction runs on both, with random registers, flags,
 // memory and addressing; then what only the interpreter can be asked: other modes, faults, bounds.
 // MEZZ_EMULATE_RUNS sets the number of instructions (default 100000).
-// link: kernel/vm/decode.c kernel/vm/decode_tables.c
+// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c kernel/vm/decode_tables.c
 // link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c kernel/vm/emulate_string.c
 #include <sys/mman.h>
 #include "tests/unit/test.h"
