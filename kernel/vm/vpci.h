@@ -25,8 +25,8 @@ struct vpci {
 		const struct pci_function_ops *ops; // NULL: the slot is empty
 		void *dev;
 	} slot[VPCI_SLOTS];
-	u32 address;  // CF8h
-	u32 intx;     // set of slots whose INTA is asserted
+	u32 address;   // CF8h
+	u32 intx;      // set of slots whose INTA is asserted
 	u8 bridge[64]; // header of 00:00.0
 	unsigned decodes;
 	struct vpci_decode decode[VPCI_DECODES];

@@ -18,7 +18,7 @@ struct vpic_chip {
 	u8 base;     // vector of input 0
 	u8 icw_next; // the initialization word that the data port expects: 2..4, 0: none (operation)
 	u8 icw1;
-	u8 lowest;   // input with the lowest priority; 7 after initialization
+	u8 lowest; // input with the lowest priority; 7 after initialization
 	bool auto_eoi;
 	bool rotate_auto; // rotate in automatic EOI
 	bool special_mask;
@@ -29,7 +29,7 @@ struct vpic_chip {
 
 struct vpic {
 	struct vpic_chip chip[2]; // master, slave on the master's input 2
-	u8 intr;                  // INT output of the master; read without the lock by the vcpu that takes it
+	u8 intr; // INT output of the master; read without the lock by the vcpu that takes it
 };
 
 void vpic_reset(struct vpic *p);
@@ -38,7 +38,10 @@ void vpic_reset(struct vpic *p);
 void vpic_line_set(struct vpic *p, unsigned irq, bool level);
 
 // INT is up: vpic_ack() has a vector to give.
-static inline bool vpic_pending(const struct vpic *p) { return READ_ONCE(p->intr) != 0; }
+static inline bool vpic_pending(const struct vpic *p)
+{
+	return READ_ONCE(p->intr) != 0;
+}
 
 // The processor's interrupt acknowledge: the vector. When the request has gone it is the spurious one (input 7).
 u8 vpic_ack(struct vpic *p);

@@ -231,7 +231,7 @@ void vpit_update(struct vpit *p)
 		return;
 	wait = next - now;
 	if (periodic(&p->ch[0]))
-		wait = MAX(wait, clock_from_ns(VPIT_MIN_PERIOD_NS, VPIT_HZ));
+		wait = MAX(wait, clock_from_ns(VPIT_MIN_PERIOD_NS, VPIT_HZ) + 1);
 	timer_set(&p->timer, clock_deadline(wait, VPIT_HZ));
 }
 

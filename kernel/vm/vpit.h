@@ -8,37 +8,37 @@
 
 #include "kernel/core/timer.h"
 
-#define VPIT_HZ         1193182u
-#define VPIT_IRQ        0u
+#define VPIT_HZ            1193182u
+#define VPIT_IRQ           0u
 #define VPIT_MIN_PERIOD_NS 100000u // periodic interrupts come no faster than this
 
 struct vm;
 
 struct vpit_channel {
-	u32 reload;     // 1..65536 (10000 in BCD): the count loaded last
-	u64 start;      // clock at which counting from `reload` began
-	u64 paused;     // clocks counted so far, while the gate is low
-	u16 latch;      // what a counter latch command caught
-	u8 status;      // what a read-back command caught
-	u8 mode;        // 0..5
-	u8 access;      // 1: low byte, 2: high byte, 3: low then high
-	u8 write_low;   // first byte of a two-byte write
+	u32 reload;   // 1..65536 (10000 in BCD): the count loaded last
+	u64 start;    // clock at which counting from `reload` began
+	u64 paused;   // clocks counted so far, while the gate is low
+	u16 latch;    // what a counter latch command caught
+	u8 status;    // what a read-back command caught
+	u8 mode;      // 0..5
+	u8 access;    // 1: low byte, 2: high byte, 3: low then high
+	u8 write_low; // first byte of a two-byte write
 	bool bcd;
 	bool gate;
-	bool loaded;    // a count was written since the mode was
-	bool running;   // counting: loaded, and triggered where the mode needs it
+	bool loaded;  // a count was written since the mode was
+	bool running; // counting: loaded, and triggered where the mode needs it
 	bool write_high_next;
 	bool read_high_next;
-	u8 latched;     // bytes of `latch` still to be read
+	u8 latched; // bytes of `latch` still to be read
 	bool status_latched;
 };
 
 struct vpit {
 	struct vm *vm;
 	struct vpit_channel ch[3];
-	bool speaker;        // bit 1 of port 61h
-	bool stopped;        // being destroyed: the timer is set no more
-	u64 edges;           // clock up to which edges of channel 0 have been delivered
+	bool speaker; // bit 1 of port 61h
+	bool stopped; // being destroyed: the timer is set no more
+	u64 edges;    // clock up to which edges of channel 0 have been delivered
 	struct timer timer;
 };
 

@@ -7,23 +7,23 @@
 
 #include "kernel/core/timer.h"
 
-#define VPM_PORT      0x600u // event block: status, enable
-#define VPM_PORT_CNT  0x604u // control
-#define VPM_PORT_TMR  0x608u // timer
-#define VPM_PORT_END  0x60cu
-#define VPM_SCI_IRQ   9u
-#define VPM_TIMER_HZ  3579545u
-#define VPM_SLP_TYP_S5 5u    // as in the DSDT's _S5
+#define VPM_PORT       0x600u // event block: status, enable
+#define VPM_PORT_CNT   0x604u // control
+#define VPM_PORT_TMR   0x608u // timer
+#define VPM_PORT_END   0x60cu
+#define VPM_SCI_IRQ    9u
+#define VPM_TIMER_HZ   3579545u
+#define VPM_SLP_TYP_S5 5u // as in the DSDT's _S5
 
 struct vm;
 
 struct vpm {
 	struct vm *vm;
-	u16 status;    // PM1a
+	u16 status; // PM1a
 	u16 enable;
-	u16 control;   // without SCI_EN
+	u16 control;    // without SCI_EN
 	u64 timer_seen; // PM timer up to which TMR_STS is right
-	bool level;    // of the SCI
+	bool level;     // of the SCI
 	bool stopped;
 	struct timer timer;
 };

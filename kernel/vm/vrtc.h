@@ -15,10 +15,10 @@ struct vm;
 
 struct vrtc {
 	struct vm *vm;
-	u8 index;             // port 70h, bits 0..6
-	u8 cmos[VRTC_BYTES];  // time registers are current only while SET is on
-	s64 offset_ns;        // guest's time - wall clock
-	u64 seen_ns;          // guest's time up to which the flags are right
+	u8 index;            // port 70h, bits 0..6
+	u8 cmos[VRTC_BYTES]; // time registers are current only while SET is on
+	s64 offset_ns;       // guest's time - wall clock
+	u64 seen_ns;         // guest's time up to which the flags are right
 	bool stopped;
 	struct timer timer;
 };

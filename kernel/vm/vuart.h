@@ -16,13 +16,13 @@ struct vm;
 struct vuart {
 	struct vm *vm;
 	u8 irq;
-	bool console;     // its receiver gets the console's input
+	bool console; // its receiver gets the console's input
 	u8 ier, fcr, lcr, mcr, scr, dll, dlm;
-	u8 lsr_errors;    // overrun, cleared by a read of LSR
+	u8 lsr_errors; // overrun, cleared by a read of LSR
 	u8 msr_delta;
 	bool thre_pending; // the transmitter became empty and nobody has looked
-	bool level;       // of the interrupt line
-	bool refused;     // input was refused for want of room
+	bool level;        // of the interrupt line
+	bool refused;      // input was refused for want of room
 	u8 rx[VUART_FIFO], rx_head, rx_count;
 	u8 tx[VUART_FIFO], tx_head, tx_count; // not taken by the console yet
 };
@@ -44,4 +44,4 @@ void vuart_drain(struct vm *vm);
 
 // What the VM's console supplies; both are called with vm->lock held and must not call back.
 size_t vm_console_output(struct vm *vm, const u8 *bytes, size_t n); // bytes taken
-void vm_console_room(struct vm *vm);                                // vuart_input() would take bytes again
+void vm_console_room(struct vm *vm); // vuart_input() would take bytes again
