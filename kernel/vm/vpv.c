@@ -177,9 +177,16 @@ static int eoi_set(struct vcpu *v, u64 value)
 
 void vpv_before_enter(struct vcpu *v)
 {
-	if (v->pv.eoi && vlapic_eoi_is_silent(v)) {
-		WRITE_ONCE(*v->pv.eoi, 1);
-		v->pv.eoi_armed = true;
+	struct vpv *p = &v->pv;
+
+	if (!p->eoi)
+		return;
+	if (vlapic_eoi_is_silent(v)) {
+		WRITE_ONCE(*p->eoi, 1);
+		p->eoi_armed = true;
+	} else if (p->eoi_armed) { // an entry that was called off, and an interrupt since
+		WRITE_ONCE(*p->eoi, 0);
+		p->eoi_armed = false;
 	}
 }
 

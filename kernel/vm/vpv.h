@@ -44,7 +44,8 @@ void vpv_vcpu_load(struct vcpu *v);
 void vpv_vcpu_unload(struct vcpu *v);
 
 // Around each entry to the guest: arms PV EOI, after the interrupt to be delivered was accepted; and carries out the
-// guest's EOI, before the exit is handled. Owner, no lock.
+// guest's EOI, before the exit is handled. An entry may be called off after vpv_before_enter; call it again then. Owner,
+// no lock.
 void vpv_before_enter(struct vcpu *v);
 void vpv_after_exit(struct vcpu *v);
 

@@ -235,6 +235,23 @@ TEST(pv_eoi_not_for_all)
 	CHECK_EQ(fake_guest_ram[0x4004], 0);
 }
 
+TEST(pv_eoi_when_the_entry_is_called_off)
+{
+	struct vcpu *v = start();
+
+	CHECK_EQ(vpv_msr_write(v, MSR_KVM_PV_EOI, 0x4005), 0);
+	vlapic_set_irq(v, 0x40, false);
+	CHECK_EQ(enter_with(v, 0x40), 1);
+	vlapic_set_irq(v, 0x60, true); // level: its end must be heard of
+	CHECK_EQ(enter_with(v, 0x60), 0);
+	fake_guest_ram[0x4004] = 0;
+	vpv_after_exit(v);
+	CHECK_EQ(v->lapic.isr_top, 0x60);
+	vlapic_eoi(v);
+	vpv_before_enter(v);
+	CHECK_EQ(fake_guest_ram[0x4004], 1); // for 0x40
+}
+
 // ---------------------------------------------------------------- addresses and MSRs that make no sense
 
 TEST(bad_addresses)
