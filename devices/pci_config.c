@@ -62,7 +62,7 @@ void pci_config_init(struct pci_config *c, const struct pci_identity *id, bool i
 
 void pci_config_bar(struct pci_config *c, unsigned bar, u64 size, u8 flags)
 {
-	u64 mask = ~(size - 1);
+	u64 mask = ~(size - 1); // covers the flags, as the size is at least 16
 
 	c->bar_size[bar] = size;
 	pci_config_set(c, PCI_BAR_0 + 4 * bar, 1, flags);
@@ -78,8 +78,9 @@ struct pci_bar pci_config_bar_get(const struct pci_config *c, unsigned bar)
 
 	if (!b.size)
 		return b;
-	b.addr = low & ~PCI_BAR_MEM_MASK;
-	b.wide = low & PCI_BAR_64;
+	b.io = low & PCI_BAR_IO;
+	b.addr = low & ~(b.io ? PCI_BAR_IO_MASK : PCI_BAR_MEM_MASK);
+	b.wide = !b.io && low & PCI_BAR_64;
 	if (b.wide)
 		b.addr |= (u64)pci_config_get(c, PCI_BAR_0 + 4 * bar + 4, 4) << 32;
 	return b;

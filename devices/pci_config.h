@@ -25,7 +25,8 @@ struct pci_identity {
 // A function without BARs and capabilities. The command register has I/O, memory, bus master and INTx disable.
 void pci_config_init(struct pci_config *c, const struct pci_identity *id, bool intx_pin);
 
-// A BAR of `size` bytes, a power of two, at least 16. flags: set of PCI_BAR_64 and PCI_BAR_PREFETCH.
+// A BAR of `size` bytes, a power of two, at least 16. flags: PCI_BAR_IO, or a set of PCI_BAR_64 and
+// PCI_BAR_PREFETCH.
 void pci_config_bar(struct pci_config *c, unsigned bar, u64 size, u8 flags);
 
 // Appends a capability of `size` bytes in all, its id and link among them; returns its offset. The device's author

@@ -104,6 +104,8 @@ static void bar_write(void *dev, unsigned bar, u64 offset, unsigned size, u64 va
 {
 	struct virtio_pci *p = dev;
 
+	if (bar == VIRTIO_PCI_PORT_BAR && offset == 0)
+		virtio_notify(p->dev, (u16)value);
 	if (bar != VIRTIO_PCI_BAR)
 		return;
 	if (offset >= VIRTIO_PCI_NOTIFY)
@@ -193,37 +195,44 @@ const struct pci_function_ops virtio_pci_ops = {
 	.config_read = config_read,
 	.config_write = config_write,
 	.bar = config_bar,
-	.mmio_read = bar_read,
-	.mmio_write = bar_write,
+	.bar_read = bar_read,
+	.bar_write = bar_write,
 	.reset = function_reset,
 };
 
-static u8 cap_add(struct virtio_pci *p, u8 type, u8 length, u32 offset, u32 size)
+static u8 cap_add(struct virtio_pci *p, u8 type, u8 length, u8 bar, u32 offset, u32 size)
 {
 	u8 cap = pci_config_cap(&p->config, CAP_ID_VENDOR, length);
 
 	pci_config_set(&p->config, cap + AT_LENGTH, 1, length);
 	pci_config_set(&p->config, cap + AT_TYPE, 1, type);
-	pci_config_set(&p->config, cap + AT_BAR, 1, VIRTIO_PCI_BAR);
+	pci_config_set(&p->config, cap + AT_BAR, 1, bar);
 	pci_config_set(&p->config, cap + AT_OFFSET, 4, offset);
 	pci_config_set(&p->config, cap + AT_SIZE, 4, size);
 	return cap;
 }
 
+static void cap_common(struct virtio_pci *p, u8 type, u32 offset, u32 size)
+{
+	cap_add(p, type, CAP_LENGTH, VIRTIO_PCI_BAR, offset, size);
+}
+
+// The first of a kind is the one that the device prefers (4.1.4).
 static void caps_add(struct virtio_pci *p)
 {
 	const struct virtio_device *d = p->dev;
 	struct pci_config *c = &p->config;
 	u8 cap;
 
-	cap_add(p, CAP_COMMON, CAP_LENGTH, VIRTIO_PCI_COMMON, VIRTIO_PCI_COMMON_SIZE);
-	cap_add(p, CAP_ISR, CAP_LENGTH, VIRTIO_PCI_ISR, 1);
-	if (d->ops->config_size)
-		cap_add(p, CAP_DEVICE, CAP_LENGTH, VIRTIO_PCI_DEVICE, d->ops->config_size);
-	cap = cap_add(
-		p, CAP_NOTIFY, CAP_NOTIFY_LENGTH, VIRTIO_PCI_NOTIFY, d->queues * NOTIFY_STRIDE);
+	cap_add(p, CAP_NOTIFY, CAP_NOTIFY_LENGTH, VIRTIO_PCI_PORT_BAR, 0, 2); // its multiplier is 0
+	cap = cap_add(p, CAP_NOTIFY, CAP_NOTIFY_LENGTH, VIRTIO_PCI_BAR, VIRTIO_PCI_NOTIFY,
+		d->queues * NOTIFY_STRIDE);
 	pci_config_set(c, cap + AT_EXTRA, 4, NOTIFY_STRIDE);
-	p->window = cap_add(p, CAP_PCI, CAP_PCI_LENGTH, 0, 0);
+	cap_common(p, CAP_COMMON, VIRTIO_PCI_COMMON, VIRTIO_PCI_COMMON_SIZE);
+	cap_common(p, CAP_ISR, VIRTIO_PCI_ISR, 1);
+	if (d->ops->config_size)
+		cap_common(p, CAP_DEVICE, VIRTIO_PCI_DEVICE, d->ops->config_size);
+	p->window = cap_add(p, CAP_PCI, CAP_PCI_LENGTH, 0, 0, 0);
 	pci_config_allow(c, p->window + AT_BAR, 1, 0xff);
 	pci_config_allow(c, p->window + AT_OFFSET, 4, ~0u);
 	pci_config_allow(c, p->window + AT_SIZE, 4, ~0u);
@@ -248,6 +257,7 @@ void virtio_pci_init(struct virtio_pci *p, struct virtio_device *d, unsigned slo
 	d->transport = &p->transport;
 	pci_config_init(&p->config, &id, true);
 	pci_config_bar(&p->config, VIRTIO_PCI_BAR, VIRTIO_PCI_BAR_SIZE, 0);
+	pci_config_bar(&p->config, VIRTIO_PCI_PORT_BAR, VIRTIO_PCI_PORT_SIZE, PCI_BAR_IO);
 	msix_init(&p->msix, d->host, &p->config, (u16)(d->queues + 1), VIRTIO_PCI_BAR,
 		VIRTIO_PCI_MSIX, VIRTIO_PCI_PBA);
 	caps_add(p);

@@ -5,19 +5,24 @@
 //
 //	0x0000 common configuration   0x0800 ISR status       0x1000 device configuration
 //	0x2000 MSI-X table            0x2800 MSI-X pending    0x3000 notifications, 4 bytes for each queue
+//
+// A second BAR is one port, where a queue's number is written to notify it. It is the preferred way: an access to a port
+// tells the hypervisor all in its exit, one to memory has to be decoded from the instruction.
 #pragma once
 
 #include "devices/msix.h"
 #include "devices/virtio.h"
 
-#define VIRTIO_PCI_BAR      0u
-#define VIRTIO_PCI_BAR_SIZE 0x4000u
-#define VIRTIO_PCI_COMMON   0x0000u
-#define VIRTIO_PCI_ISR      0x0800u
-#define VIRTIO_PCI_DEVICE   0x1000u
-#define VIRTIO_PCI_MSIX     0x2000u
-#define VIRTIO_PCI_PBA      0x2800u
-#define VIRTIO_PCI_NOTIFY   0x3000u
+#define VIRTIO_PCI_BAR       0u
+#define VIRTIO_PCI_PORT_BAR  1u
+#define VIRTIO_PCI_PORT_SIZE 16u
+#define VIRTIO_PCI_BAR_SIZE  0x4000u
+#define VIRTIO_PCI_COMMON    0x0000u
+#define VIRTIO_PCI_ISR       0x0800u
+#define VIRTIO_PCI_DEVICE    0x1000u
+#define VIRTIO_PCI_MSIX      0x2000u
+#define VIRTIO_PCI_PBA       0x2800u
+#define VIRTIO_PCI_NOTIFY    0x3000u
 #define VIRTIO_PCI_QUEUES                                                                          \
 	(MSIX_MAX - 1) // at most: a vector for each, and one for the configuration
 

@@ -247,6 +247,8 @@ static u32 io_read(struct vm *vm, u32 port, unsigned size)
 
 	if (range_takes(r, port, size))
 		return r->read(vm, (u16)port, size) & all_ones(size);
+	if (vpci_io_read(&vm->pc.pci, port, size, &low))
+		return low;
 	if (size == 1)
 		return all_ones(1);
 	low = io_read(vm, port, size / 2);
@@ -259,7 +261,7 @@ static void io_write(struct vm *vm, u32 port, unsigned size, u32 value)
 
 	if (range_takes(r, port, size)) {
 		r->write(vm, (u16)port, size, value & all_ones(size));
-	} else if (size > 1) {
+	} else if (!vpci_io_write(&vm->pc.pci, port, size, value) && size > 1) {
 		io_write(vm, port, size / 2, value);
 		io_write(vm, port + size / 2, size / 2, value >> size * 4);
 	}

@@ -28,25 +28,30 @@ static u32 bridge_read(const struct vpci *p, unsigned offset, unsigned size)
 	return value;
 }
 
+// Outside of the windows other parts of the machine answer first.
+static bool bar_decodes(const struct pci_bar *bar, u32 command)
+{
+	u64 start = bar->io ? VPCI_IO_BASE : GPA_PCI_WINDOW,
+	    end = bar->io ? VPCI_IO_END : GPA_PCI_END;
+
+	return bar->size && command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY) &&
+	       bar->addr >= start && bar->addr < end && bar->size <= end - bar->addr;
+}
+
 // Notes which addresses lead where, after a change of a BAR or a command register.
 static void decodes_collect(struct vpci *p)
 {
 	p->decodes = 0;
 	for (unsigned s = 1; s < VPCI_SLOTS; s++) {
 		const struct pci_function_ops *ops = p->slot[s].ops;
+		u32 command = ops ? ops->config_read(p->slot[s].dev, PCI_COMMAND, 2) : 0;
 
-		if (!ops ||
-			!(ops->config_read(p->slot[s].dev, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
-			continue;
-		for (unsigned b = 0; b < PCI_BARS && p->decodes < VPCI_DECODES; b++) {
+		for (unsigned b = 0; ops && b < PCI_BARS && p->decodes < VPCI_DECODES; b++) {
 			struct pci_bar bar = ops->bar(p->slot[s].dev, b);
 
-			// Outside of the window other parts of the machine answer first.
-			if (!bar.size || bar.addr < GPA_PCI_WINDOW || bar.addr >= GPA_PCI_END ||
-				bar.size > GPA_PCI_END - bar.addr)
-				continue;
-			p->decode[p->decodes++] =
-				(struct vpci_decode){bar.addr, bar.addr + bar.size, (u8)s, (u8)b};
+			if (bar_decodes(&bar, command))
+				p->decode[p->decodes++] = (struct vpci_decode){
+					bar.addr, bar.addr + bar.size, (u8)s, (u8)b, bar.io};
 		}
 	}
 }
@@ -111,34 +116,60 @@ void vpci_ecam_write(struct vpci *p, u32 offset, unsigned size, u32 value)
 		config_write(p, offset >> 12, offset & 0xfff, size, value);
 }
 
-static const struct vpci_decode *decode_find(const struct vpci *p, u64 gpa, unsigned size)
+static const struct vpci_decode *decode_find(const struct vpci *p, bool io, u64 addr, unsigned size)
 {
 	for (unsigned i = 0; i < p->decodes; i++)
-		if (gpa >= p->decode[i].start && gpa < p->decode[i].end &&
-			size <= p->decode[i].end - gpa)
+		if (addr >= p->decode[i].start && addr < p->decode[i].end &&
+			size <= p->decode[i].end - addr && p->decode[i].io == io)
 			return &p->decode[i];
 	return NULL;
 }
 
+static u64 decode_read(struct vpci *p, const struct vpci_decode *d, u64 addr, unsigned size)
+{
+	return p->slot[d->slot].ops->bar_read(p->slot[d->slot].dev, d->bar, addr - d->start, size);
+}
+
+static void decode_write(
+	struct vpci *p, const struct vpci_decode *d, u64 addr, unsigned size, u64 value)
+{
+	p->slot[d->slot].ops->bar_write(p->slot[d->slot].dev, d->bar, addr - d->start, size, value);
+}
+
 bool vpci_mmio_read(struct vpci *p, u64 gpa, unsigned size, u64 *value)
 {
-	const struct vpci_decode *d = decode_find(p, gpa, size);
+	const struct vpci_decode *d = decode_find(p, false, gpa, size);
 
-	if (!d)
-		return false;
-	*value =
-		p->slot[d->slot].ops->mmio_read(p->slot[d->slot].dev, d->bar, gpa - d->start, size);
-	return true;
+	if (d)
+		*value = decode_read(p, d, gpa, size);
+	return d;
 }
 
 bool vpci_mmio_write(struct vpci *p, u64 gpa, unsigned size, u64 value)
 {
-	const struct vpci_decode *d = decode_find(p, gpa, size);
+	const struct vpci_decode *d = decode_find(p, false, gpa, size);
 
-	if (!d)
-		return false;
-	p->slot[d->slot].ops->mmio_write(p->slot[d->slot].dev, d->bar, gpa - d->start, size, value);
-	return true;
+	if (d)
+		decode_write(p, d, gpa, size, value);
+	return d;
+}
+
+bool vpci_io_read(struct vpci *p, u32 port, unsigned size, u32 *value)
+{
+	const struct vpci_decode *d = decode_find(p, true, port, size);
+
+	if (d)
+		*value = (u32)decode_read(p, d, port, size) & all_ones(size);
+	return d;
+}
+
+bool vpci_io_write(struct vpci *p, u32 port, unsigned size, u32 value)
+{
+	const struct vpci_decode *d = decode_find(p, true, port, size);
+
+	if (d)
+		decode_write(p, d, port, size, value & all_ones(size));
+	return d;
 }
 
 void vpci_intx_set(struct vpci *p, unsigned slot, bool level)
@@ -151,32 +182,39 @@ void vpci_intx_set(struct vpci *p, unsigned slot, bool level)
 		vm_irq_set(p->vm, VPCI_IRQ_BASE + slot % 4, level);
 }
 
-// Gives the function's memory BARs addresses from *next on; what does not fit any more stays 0.
-static void bars_assign(struct vpci *p, unsigned s, u64 *next)
+struct window {
+	u64 next, end;
+	u64 align; // of a BAR at least
+};
+
+// Gives the function's BARs addresses in their windows; what does not fit any more stays 0.
+static void bars_assign(struct vpci *p, unsigned s, struct window *memory, struct window *io)
 {
 	const struct pci_function_ops *ops = p->slot[s].ops;
 	void *dev = p->slot[s].dev;
 
 	for (unsigned b = 0; b < PCI_BARS; b++) {
 		struct pci_bar bar = ops->bar(dev, b);
+		struct window *w = bar.io ? io : memory;
 		unsigned reg = PCI_BAR_0 + b * 4;
 		u64 at;
 
-		if (!bar.size || bar.size > GPA_PCI_END - GPA_PCI_WINDOW)
+		if (!bar.size || bar.size > w->end)
 			continue;
-		at = ALIGN_UP(*next, MAX(bar.size, PAGE_SIZE));
-		if (at > GPA_PCI_END - bar.size)
+		at = ALIGN_UP(w->next, MAX(bar.size, w->align));
+		if (at > w->end - bar.size)
 			continue;
 		ops->config_write(dev, reg, 4, (u32)at);
 		if (bar.wide && b + 1 < PCI_BARS)
 			ops->config_write(dev, reg + 4, 4, (u32)(at >> 32));
-		*next = at + bar.size;
+		w->next = at + bar.size;
 	}
 }
 
 void vpci_reset(struct vpci *p)
 {
-	u64 next = GPA_PCI_WINDOW;
+	struct window memory = {GPA_PCI_WINDOW, GPA_PCI_END, PAGE_SIZE};
+	struct window io = {VPCI_IO_BASE, VPCI_IO_END, 1};
 
 	p->address = 0;
 	for (unsigned s = 1; s < VPCI_SLOTS; s++) {
@@ -185,7 +223,7 @@ void vpci_reset(struct vpci *p)
 		if (!p->slot[s].ops)
 			continue;
 		p->slot[s].ops->reset(p->slot[s].dev);
-		bars_assign(p, s, &next);
+		bars_assign(p, s, &memory, &io);
 	}
 	decodes_collect(p);
 }

@@ -8,7 +8,9 @@
 #include "devices/pci.h"
 
 #define VPCI_SLOTS    32u
-#define VPCI_DECODES  64u // memory BARs that can decode at a time
+#define VPCI_DECODES  64u     // BARs that can decode at a time
+#define VPCI_IO_BASE  0xc000u // BARs of ports decode from here on; no other ports are here
+#define VPCI_IO_END   0x10000u
 #define VPCI_IRQ_BASE 16u // INTA of slot s is IRQ 16 + s % 4 (_PRT in dsdt.asl)
 
 struct vm;
@@ -17,6 +19,7 @@ struct vpci_decode {
 	u64 start, end;
 	u8 slot;
 	u8 bar;
+	bool io;
 };
 
 struct vpci {
@@ -56,3 +59,7 @@ void vpci_ecam_write(struct vpci *p, u32 offset, unsigned size, u32 value);
 // Memory of a BAR. false: no function decodes all of [gpa, gpa + size).
 bool vpci_mmio_read(struct vpci *p, u64 gpa, unsigned size, u64 *value);
 bool vpci_mmio_write(struct vpci *p, u64 gpa, unsigned size, u64 value);
+
+// Ports of a BAR, likewise. size 1, 2, 4.
+bool vpci_io_read(struct vpci *p, u32 port, unsigned size, u32 *value);
+bool vpci_io_write(struct vpci *p, u32 port, unsigned size, u32 value);

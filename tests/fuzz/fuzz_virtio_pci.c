@@ -110,19 +110,19 @@ static void step(struct machine *m, struct input *in)
 
 	switch (op & 15) {
 	case 0:
-		virtio_pci_ops.mmio_read(
-			&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size);
+		virtio_pci_ops.bar_read(&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size);
 		break;
 	case 1:
-		virtio_pci_ops.mmio_write(
+		virtio_pci_ops.bar_write(
 			&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size, input_u64(in));
 		break;
 	case 2: // the common structure
-		virtio_pci_ops.mmio_write(
+		virtio_pci_ops.bar_write(
 			&m->fn, 0, ALIGN_DOWN(input_u8(in) % 64u, size), size, input_u16(in));
 		break;
 	case 3:
-		virtio_pci_ops.mmio_write(&m->fn, 0, VIRTIO_PCI_NOTIFY + (arg & 1) * 4, 2, 0);
+		virtio_pci_ops.bar_write(&m->fn, 1, input_u8(in) % 13u, MIN(size, 4u), arg >> 2);
+		virtio_pci_ops.bar_write(&m->fn, 0, VIRTIO_PCI_NOTIFY + (arg & 1) * 4, 2, 0);
 		break;
 	case 4:
 	case 5:

@@ -155,8 +155,11 @@ TEST(identity_and_bar)
 	CHECK_EQ(bar.size, VIRTIO_PCI_BAR_SIZE);
 	CHECK(!bar.wide);
 	cfg_put(&g->d, PCI_BAR_0 + 4, 4, ~0u);
-	CHECK_EQ(cfg_get(&g->d, PCI_BAR_0 + 4, 4), 0);
-	CHECK_EQ(virtio_pci_ops.bar(&g->fn, 1).size, 0);
+	CHECK_EQ(cfg_get(&g->d, PCI_BAR_0 + 4, 4), ~(VIRTIO_PCI_PORT_SIZE - 1) | PCI_BAR_IO);
+	cfg_put(&g->d, PCI_BAR_0 + 4, 4, 0xc040);
+	bar = virtio_pci_ops.bar(&g->fn, 1);
+	CHECK(bar.io && bar.addr == 0xc040 && bar.size == VIRTIO_PCI_PORT_SIZE);
+	CHECK(virtio_pci_ops.bar(&g->fn, 2).size == 0);
 	cfg_put(&g->d, PCI_VENDOR_ID, 4, 0);
 	CHECK_EQ(cfg_get(&g->d, PCI_VENDOR_ID, 4), 0x10431af4);
 	rig_free(g);
@@ -216,6 +219,14 @@ TEST(queues_echo_and_interrupt)
 	CHECK_EQ(g->h->msis, 2);
 	CHECK_EQ(g->h->msi[1].data, 0x42);
 	CHECK_EQ(g->h->intx_changes, 0);
+	// The preferred way is a port; the other one is memory, a place for each queue.
+	CHECK_EQ(g->d.notify[0].bar, 1);
+	CHECK_EQ(g->d.notify[1].bar, 0);
+	driver_kick_by(&g->d, 1, 1);
+	CHECK_EQ(g->echo.notifies, 3);
+	driver_kick_by(&g->d, 0, 2); // there are two
+	bar_put(&g->d, g->d.notify[1].offset + 2 * g->d.notify[1].multiplier, 2, 2);
+	CHECK_EQ(g->echo.notifies, 3);
 	used_event_set(&g->r[0], 5);
 	for (unsigned i = 0; i < 4; i++)
 		CHECK(echo_works(g, 0));
@@ -434,7 +445,7 @@ TEST(save_and_restore)
 	CHECK_EQ(g->h->msis, 1);
 	CHECK_EQ(g->h->msi[0].data, 0x42);
 	CHECK(echo_works(n, 0) && echo_works(n, 1));
-	CHECK_EQ(cfg_get(&n->d, PCI_COMMAND, 2), 6);
+	CHECK_EQ(cfg_get(&n->d, PCI_COMMAND, 2), 7);
 
 	// What is not a state is refused.
 	vs.version++;

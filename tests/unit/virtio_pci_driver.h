@@ -23,9 +23,13 @@ enum { C_QNOTIFY = 0x1e, C_QDESC = 0x20, C_QDRIVER = 0x28, C_QDEVICE = 0x30 };
 struct pci_driver {
 	struct host *host;
 	struct virtio_pci *fn;
-	unsigned common, notify, isr, device,
-		window; // offsets in the BAR; of the capability for the last
-	u32 multiplier;
+	unsigned common, isr, device; // offsets in the BAR
+	unsigned window;              // offset of the capability
+	struct {
+		unsigned bar, offset;
+		u32 multiplier;
+	} notify[2]; // in the device's order
+	unsigned ways;
 	unsigned msix; // offset of the capability
 };
 
@@ -41,12 +45,12 @@ static inline void cfg_put(struct pci_driver *d, unsigned offset, unsigned size,
 
 static inline u64 bar_get(struct pci_driver *d, u64 offset, unsigned size)
 {
-	return virtio_pci_ops.mmio_read(d->fn, 0, offset, size);
+	return virtio_pci_ops.bar_read(d->fn, 0, offset, size);
 }
 
 static inline void bar_put(struct pci_driver *d, u64 offset, unsigned size, u64 v)
 {
-	virtio_pci_ops.mmio_write(d->fn, 0, offset, size, v);
+	virtio_pci_ops.bar_write(d->fn, 0, offset, size, v);
 }
 
 static inline u64 reg_get(struct pci_driver *d, unsigned reg, unsigned size)
@@ -79,8 +83,11 @@ static inline bool driver_find(struct pci_driver *d, struct virtio_pci *fn)
 			d->common = offset;
 			break;
 		case CFG_NOTIFY:
-			d->notify = offset;
-			d->multiplier = cfg_get(d, at + 16, 4);
+			if (d->ways == 2)
+				return false;
+			d->notify[d->ways].bar = cfg_get(d, at + 4, 1);
+			d->notify[d->ways].offset = offset;
+			d->notify[d->ways++].multiplier = cfg_get(d, at + 16, 4);
 			break;
 		case CFG_ISR:
 			d->isr = offset;
@@ -94,8 +101,8 @@ static inline bool driver_find(struct pci_driver *d, struct virtio_pci *fn)
 		}
 		found |= 1u << cfg_get(d, at + 3, 1);
 	}
-	cfg_put(d, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	return found == 0x3e && d->msix;
+	cfg_put(d, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	return found == 0x3e && d->msix && d->ways == 2;
 }
 
 // All vectors unmasked, with their messages as above.
@@ -163,11 +170,17 @@ static inline void driver_ok(struct pci_driver *d)
 	reg_put(d, C_STATUS, 1, reg_get(d, C_STATUS, 1) | VIRTIO_DRIVER_OK);
 }
 
-static inline void driver_kick(struct pci_driver *d, u16 queue)
+// way: 0 is the one that the device prefers.
+static inline void driver_kick_by(struct pci_driver *d, unsigned way, u16 queue)
 {
-	u64 offset;
+	u64 offset = d->notify[way].offset;
 
 	reg_put(d, C_QSEL, 2, queue);
-	offset = reg_get(d, C_QNOTIFY, 2) * d->multiplier;
-	bar_put(d, d->notify + offset, 2, queue);
+	offset += reg_get(d, C_QNOTIFY, 2) * d->notify[way].multiplier;
+	virtio_pci_ops.bar_write(d->fn, d->notify[way].bar, offset, 2, queue);
+}
+
+static inline void driver_kick(struct pci_driver *d, u16 queue)
+{
+	driver_kick_by(d, 0, queue);
 }
