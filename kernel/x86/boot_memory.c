@@ -5,6 +5,7 @@
 #include "kernel/core/log.h"
 #include "kernel/x86/arch.h"
 #include "kernel/x86/boot.h"
+#include "kernel/x86/paging.h"
 
 #define TAKEN_MAX 32
 
@@ -128,5 +129,6 @@ void boot_memory_handover(void)
 
 void boot_memory_release_start(void)
 {
+	paging_unmap((u64)boot_only_start, taken[0].end - taken[0].start);
 	frame_add_range(hpa(taken[0].start), hpa(taken[0].end));
 }

@@ -74,6 +74,22 @@ bool paging_map(u64 va, hpa_t a, u64 size, u64 flags)
 	return true;
 }
 
+void paging_unmap(u64 va, u64 size)
+{
+	for (u64 at = va; at < va + size; at += PAGE_SIZE) {
+		u64 *table = hpa_to_va(root);
+
+		for (int l = 3; l > 0; l--) {
+			u64 entry = table[at >> (PAGE_SHIFT + 9 * l) & 511];
+
+			ASSERT(entry & PTE_PRESENT && !(entry & PTE_LARGE));
+			table = hpa_to_va(hpa(entry & PTE_ADDR));
+		}
+		table[at >> PAGE_SHIFT & 511] = 0;
+		tlb_flush_page((const void *)at);
+	}
+}
+
 static void map_image(u64 start, u64 end, u64 flags, u64 direct_flags)
 {
 	paging_map(start, hpa(start - KERNEL_BASE), end - start, flags);

@@ -34,6 +34,9 @@ void paging_use_frames(void);
 // when there is no memory for a table.
 bool paging_map(u64 va, hpa_t a, u64 size, u64 flags);
 
+// Takes away 4 KiB mappings; of this CPU only, so before others run.
+void paging_unmap(u64 va, u64 size);
+
 // Device registers, uncached, at any alignment; stays mapped for good. NULL when there is no room.
 void *mmio_map(hpa_t a, size_t size);
 
