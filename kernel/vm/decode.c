@@ -26,7 +26,8 @@ static void set_sizes(struct insn *insn, enum decode_mode mode)
 		insn->operand_size = 8;
 }
 
-// The letter of the opcode in its map, '.' when it has none. The rows are sorted by the opcode's high digit.
+// The letter of the opcode in its map, '.' when it has none. The rows are sorted by the opcode's
+// high digit.
 static char find_letter(const struct opcode_map *map, u8 opcode, u8 pp)
 {
 	unsigned high = opcode >> 4, low = 0, end = map->row_count;
@@ -115,7 +116,8 @@ static void read_immediate(struct decoder *d, unsigned size)
 	d->insn->imm = read_number(d, size);
 }
 
-// What a letter of the legacy and EVEX maps stands for: ModRM, and the immediate's size for operands of 2, 4, 8 bytes.
+// What a letter of the legacy and EVEX maps stands for: ModRM, and the immediate's size for
+// operands of 2, 4, 8 bytes.
 static const struct {
 	bool modrm;
 	u8 imm[3];
@@ -166,8 +168,8 @@ static void read_operands(struct decoder *d, char letter)
 		read_immediate(d, imm);
 }
 
-// VEX's map 3 and XOP's map 8 have an immediate byte everywhere, VEX's map 1 where the legacy map has one, XOP's map
-// A has four bytes.
+// VEX's map 3 and XOP's map 8 have an immediate byte everywhere, VEX's map 1 where the legacy map
+// has one, XOP's map A has four bytes.
 static void read_vex_operands(struct decoder *d, char letter)
 {
 	u8 op = d->insn->opcode, map = d->insn->map;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The instruction decoder: length, prefixes and operands of any x86 instruction, for a processor that
-// gives neither the next RIP nor decode assists.
+// The instruction decoder: length, prefixes and operands of any x86 instruction, for a processor
+// that gives neither the next RIP nor decode assists.
 //
-// Known: everything in the AMD64 APM vol. 3-5 and the Intel SDM vol. 2 up to AVX-512 FP16, AMX and AVX-VNNI;
-// 3DNow!, XOP, FMA4, TBM, VIA PadLock, TDX, UINTR. Not known: Xeon Phi's KNC encodings, APX, AVX10.2.
-// Where the vendors differ the Intel reading is taken: 66 does not shorten a near branch in 64-bit code.
+// Known: everything in the AMD64 APM vol. 3-5 and the Intel SDM vol. 2 up to AVX-512 FP16, AMX and
+// AVX-VNNI; 3DNow!, XOP, FMA4, TBM, VIA PadLock, TDX, UINTR. Not known: Xeon Phi's KNC encodings,
+// APX, AVX10.2. Where the vendors differ the Intel reading is taken: 66 does not shorten a near
+// branch in 64-bit code.
 #pragma once
 
 #include "kernel/x86/hvm.h"
@@ -81,14 +82,16 @@ struct insn {
 	s64 imm;     // sign-extended; a far pointer or ENTER's pair as it stands in memory
 };
 
-// Decodes the instruction at bytes, of which avail can be read. Returns 0; -EINVAL when the processor would
-// raise #UD (undefined, or longer than 15 bytes); -EAGAIN when more bytes are needed to tell; out counts
-// on success only. Not checked: what depends on CPUID or on register contents,
-// the register combinations that AMX and gathers forbid, and EVEX beyond opcode and length.
+// Decodes the instruction at bytes, of which avail can be read. Returns 0; -EINVAL when the
+// processor would raise #UD (undefined, or longer than 15 bytes); -EAGAIN when more bytes are
+// needed to tell; out counts on success only. Not checked: what depends on CPUID or on register
+// contents, the register combinations that AMX and gathers forbid, and EVEX beyond opcode and
+// length.
 int decode_insn(struct insn *out, const u8 *bytes, size_t avail, enum decode_mode mode);
 
-// The length of the instructions that exit most, when they have no prefix: CPUID, RDMSR, WRMSR, RDTSC, RDPMC,
-// HLT, VMMCALL, VMCALL, XSETBV, RDTSCP, CLTS, INVD, WBINVD, PAUSE. 0: use decode_insn.
+// The length of the instructions that exit most, when they have no prefix: CPUID, RDMSR, WRMSR,
+// RDTSC, RDPMC, HLT, VMMCALL, VMCALL, XSETBV, RDTSCP, CLTS, INVD, WBINVD, PAUSE. 0: use
+// decode_insn.
 static inline unsigned decode_length_fast(const u8 *bytes, size_t avail)
 {
 	if (avail < 3)

@@ -37,8 +37,9 @@ static bool fits_vex_letter(const struct decoder *d, char letter)
 	return (n >= 9 || !d->insn->vvvv) && (!l || l - 1 == d->vex_l) && (!w || w - 1 == d->vex_w);
 }
 
-// Control registers are 0, 2, 3, 4 and 8, debug registers and AVX-512's masks 0-7: R and the top of vvvv may
-// not name others. Outside 64-bit code, where there is no R, vvvv counts its three low bits.
+// Control registers are 0, 2, 3, 4 and 8, debug registers and AVX-512's masks 0-7: R and the top of
+// vvvv may not name others. Outside 64-bit code, where there is no R, vvvv counts its three low
+// bits.
 static bool names_registers(const struct decoder *d)
 {
 	const struct insn *insn = d->insn;

@@ -41,11 +41,12 @@ static inline u8 decode_byte(struct decoder *d)
 	return byte;
 }
 
-// Reads prefixes and escapes up to the opcode: fills map, opcode, prefixes, rex, vvvv, segment and the decoder's
-// prefix fields.
+// Reads prefixes and escapes up to the opcode: fills map, opcode, prefixes, rex, vvvv, segment and
+// the decoder's prefix fields.
 void decode_opcode(struct decoder *d);
 
-// Checks what goes beyond the opcode: ModRM, LOCK, registers, VEX fields. letter: of the opcode map.
+// Checks what goes beyond the opcode: ModRM, LOCK, registers, VEX fields. letter: of the opcode
+// map.
 void decode_check(struct decoder *d, char letter);
 
 static inline bool decode_is_vex(const struct insn *insn)

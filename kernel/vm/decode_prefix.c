@@ -147,8 +147,8 @@ static void read_evex(struct decoder *d)
 	decode_byte(d);
 }
 
-// C4, C5 and 62 are LES, LDS and BOUND outside 64-bit code, unless their ModRM would name a register; 8F is POP
-// while its ModRM.reg is 0.
+// C4, C5 and 62 are LES, LDS and BOUND outside 64-bit code, unless their ModRM would name a
+// register; 8F is POP while its ModRM.reg is 0.
 static bool is_vex_prefix(struct decoder *d, u8 byte)
 {
 	if (byte == 0x8f)

@@ -8,13 +8,14 @@ enum {
 	ALL_MODES = ONLY_64 | NOT_64,
 };
 
-// ModRM with mod 3: all values, or those whose ModRM.reg is in a set.
-#define ALL (~0ull)
+// Values of ModRM with mod 3: all, or those whose ModRM.reg is in a set.
+#define ALL              (~0ull)
+#define SLASH_IF(set, n) ((set) >> (n)&1 ? 0xffull << 8 * (n) : 0)
 #define SLASH(set)                                                                                 \
-	(((set)&1 ? 0xffull : 0) | ((set)&2 ? 0xffull << 8 : 0) | ((set)&4 ? 0xffull << 16 : 0) |  \
-		((set)&8 ? 0xffull << 24 : 0) | ((set)&16 ? 0xffull << 32 : 0) |                   \
-		((set)&32 ? 0xffull << 40 : 0) | ((set)&64 ? 0xffull << 48 : 0) |                  \
-		((set)&128 ? 0xffull << 56 : 0))
+	(SLASH_IF(set, 0) | SLASH_IF(set, 1) | SLASH_IF(set, 2) | SLASH_IF(set, 3) |               \
+		SLASH_IF(set, 4) | SLASH_IF(set, 5) | SLASH_IF(set, 6) | SLASH_IF(set, 7))
+
+// What is allowed with a memory operand, what with mod 3.
 #define MEM_ONLY   0xff, 0
 #define REG_ONLY   0, ALL
 #define MEM_OR_REG 0xff, ALL

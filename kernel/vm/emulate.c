@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The interpreter of instructions that touch memory-mapped I/O: which there are, and how each is done.
+// The interpreter of instructions that touch memory-mapped I/O: which there are, and how each is
+// done.
 #include "kernel/vm/emulate.h"
 #include "kernel/vm/emulate_access.h"
 #include "kernel/vm/emulate_alu.h"
@@ -13,7 +14,8 @@ struct operand {
 	u64 linear;
 };
 
-// Where an operand is, in the letters of the manuals' opcode maps. The offset of MOV A0-A3 counts as E.
+// Where an operand is, in the letters of the manuals' opcode maps. The offset of MOV A0-A3 counts
+// as E.
 enum place { NO_PLACE, E, G, ACCUMULATOR, IMMEDIATE };
 
 // form.op besides enum alu_op: chosen by bits 3-5 of the opcode, or by ModRM.reg.
@@ -21,8 +23,8 @@ enum { BY_OPCODE = 0x40, BY_REG };
 
 enum { ANY_REG = 8 };
 
-// An instruction: those opcodes of a map that equal .opcode under .mask. When the mask leaves bit 0 free, that
-// bit says: 0, bytes; 1, the operand size.
+// An instruction: those opcodes of a map that equal .opcode under .mask. When the mask leaves bit 0
+// free, that bit says: 0, bytes; 1, the operand size.
 struct form {
 	u8 map, mask, opcode;
 	u8 reg; // ModRM.reg & 7, or ANY_REG
@@ -141,7 +143,8 @@ static int run_alu(struct emulate_ctx *ctx, const struct form *form)
 	return run_alu_on(ctx, &to, src, (enum alu_op)op);
 }
 
-// A bit number in a register reaches beyond the operand in memory: its high part, signed, moves the address.
+// A bit number in a register reaches beyond the operand in memory: its high part, signed, moves the
+// address.
 static int run_bit_test(struct emulate_ctx *ctx, const struct form *form)
 {
 	unsigned size = ctx->insn.operand_size, bits = 8 * size;
@@ -278,6 +281,8 @@ static const struct form forms[] = {
 	{INSN_PRIMARY, 0xfe, 0xf6, 3, run_alu, E, NO_PLACE, ALU_NEG},
 	{INSN_PRIMARY, 0xfe, 0xfe, 0, run_alu, E, NO_PLACE, ALU_INC},
 	{INSN_PRIMARY, 0xfe, 0xfe, 1, run_alu, E, NO_PLACE, ALU_DEC},
+	{INSN_PRIMARY, 0xfe, 0x6c, ANY_REG, run_string, NO_PLACE, NO_PLACE, 0}, // INS
+	{INSN_PRIMARY, 0xfe, 0x6e, ANY_REG, run_string, NO_PLACE, NO_PLACE, 0}, // OUTS
 	{INSN_PRIMARY, 0xfe, 0xa4, ANY_REG, run_string, NO_PLACE, NO_PLACE, 0}, // MOVS
 	{INSN_PRIMARY, 0xfe, 0xa6, ANY_REG, run_string, NO_PLACE, NO_PLACE, 0}, // CMPS
 	{INSN_PRIMARY, 0xfe, 0xaa, ANY_REG, run_string, NO_PLACE, NO_PLACE, 0}, // STOS

@@ -15,7 +15,8 @@ enum {
 	RFLAGS_RF = 1 << 16,
 };
 
-// The first eight are numbered as in the opcodes and in ModRM.reg, the bit tests likewise from ALU_BT.
+// The first eight are numbered as in the opcodes and in ModRM.reg, the bit tests likewise from
+// ALU_BT.
 enum alu_op {
 	ALU_ADD,
 	ALU_OR,
@@ -38,7 +39,8 @@ enum alu_op {
 	ALU_SWAP, // src with its bytes reversed
 };
 
-// Returns the result of op on size (1, 2, 4, 8) bytes, zero-extended, and updates *rflags. Of CMP, TEST and BT the
-// result is the first operand. Flags that the manuals leave undefined: AF is cleared by the logic operations, the bit tests leave
-// all but CF alone, as processors do. A bit test takes src modulo the operand's bits.
+// Returns the result of op on size (1, 2, 4, 8) bytes, zero-extended, and updates *rflags. Of CMP,
+// TEST and BT the result is the first operand. Flags that the manuals leave undefined: AF is
+// cleared by the logic operations, the bit tests leave all but CF alone, as processors do. A bit
+// test takes src modulo the operand's bits.
 u64 alu(enum alu_op op, u64 dst, u64 src, unsigned size, u64 *rflags);

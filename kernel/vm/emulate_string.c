@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The interpreter's string instructions, one at a time and repeated.
+// The interpreter's string instructions, one element at a time and repeated.
 #include "kernel/vm/emulate_access.h"
 #include "kernel/vm/emulate_alu.h"
 #include "lib/errno.h"
 
-enum { MOVS = 0xa4, CMPS = 0xa6, STOS = 0xaa, LODS = 0xac, SCAS = 0xae };
+enum { INS = 0x6c, OUTS = 0x6e, MOVS = 0xa4, CMPS = 0xa6, STOS = 0xaa, LODS = 0xac, SCAS = 0xae };
 
 // The source has the instruction's segment, the destination always ES.
 static u64 source(const struct emulate_ctx *ctx)
@@ -26,29 +26,57 @@ static void advance(struct emulate_ctx *ctx, u8 reg, unsigned size)
 	emulate_set(ctx, reg, width, emulate_get(ctx, reg, width) + step);
 }
 
+static bool has_source(u8 kind)
+{
+	return kind == MOVS || kind == CMPS || kind == LODS || kind == OUTS;
+}
+
+static bool has_destination(u8 kind)
+{
+	return kind != LODS && kind != OUTS;
+}
+
+static bool compares(u8 kind)
+{
+	return kind == CMPS || kind == SCAS;
+}
+
+// Reads what is to be written, or compared with the destination.
+static int get_value(struct emulate_ctx *ctx, u8 kind, unsigned size, u64 *value)
+{
+	*value = emulate_get(ctx, GPR_RAX, size);
+	if (has_source(kind))
+		return emulate_read(ctx, source(ctx), size, value);
+	if (kind != INS)
+		return 0;
+	*value = 0;
+	return ctx->ops->in(ctx->opaque, (u16)ctx->gpr[GPR_RDX], value, size);
+}
+
 // One element. Registers and flags change only when nothing can fail any more.
 static int step(struct emulate_ctx *ctx, u8 kind, unsigned size)
 {
-	u64 accumulator = emulate_get(ctx, GPR_RAX, size), from = accumulator, to = 0;
-	bool has_source = kind == MOVS || kind == CMPS || kind == LODS;
-	int error = 0;
+	u64 value, other = 0;
+	int error = get_value(ctx, kind, size, &value);
 
-	if (has_source)
-		error = emulate_read(ctx, source(ctx), size, &from);
-	if (!error && (kind == CMPS || kind == SCAS))
-		error = emulate_read(ctx, destination(ctx), size, &to);
-	if (!error && (kind == MOVS || kind == STOS))
-		error = emulate_write(ctx, destination(ctx), size, from);
+	if (error)
+		return error;
+	if (compares(kind))
+		error = emulate_read(ctx, destination(ctx), size, &other);
+	else if (has_destination(kind))
+		error = emulate_write(ctx, destination(ctx), size, value);
+	else if (kind == OUTS)
+		error = ctx->ops->out(ctx->opaque, (u16)ctx->gpr[GPR_RDX], &value, size);
 	if (error)
 		return error;
 
-	if (kind == CMPS || kind == SCAS)
-		alu(ALU_CMP, from, to, size, &ctx->rflags);
+	if (compares(kind))
+		alu(ALU_CMP, value, other, size, &ctx->rflags);
 	if (kind == LODS)
-		emulate_set(ctx, GPR_RAX, size, from);
-	if (has_source)
+		emulate_set(ctx, GPR_RAX, size, value);
+	if (has_source(kind))
 		advance(ctx, GPR_RSI, size);
-	if (kind != LODS)
+	if (has_destination(kind))
 		advance(ctx, GPR_RDI, size);
 	return 0;
 }
@@ -62,6 +90,11 @@ int emulate_string(struct emulate_ctx *ctx)
 						: 0; // the state of ZF that ends CMPS and SCAS
 	u64 count;
 
+	if (kind == INS || kind == OUTS) {
+		if (!ctx->ops->in || !ctx->ops->out)
+			return -ENOSYS;
+		size = MIN(size, 4);
+	}
 	if (!(insn->prefixes & (INSN_REP | INSN_REPNE)))
 		return step(ctx, kind, size);
 
@@ -75,7 +108,7 @@ int emulate_string(struct emulate_ctx *ctx)
 		if (error)
 			return error;
 		emulate_set(ctx, GPR_RCX, insn->address_size, --count);
-		if ((kind == CMPS || kind == SCAS) && (ctx->rflags & RFLAGS_ZF) == until)
+		if (compares(kind) && (ctx->rflags & RFLAGS_ZF) == until)
 			return EMULATE_DONE;
 	}
 	return count ? EMULATE_MORE : EMULATE_DONE;

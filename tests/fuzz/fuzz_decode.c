@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Fuzzes decoder and MMIO interpreter: any bytes, any registers, a memory that checks each access and may refuse it.
-// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c kernel/vm/decode_tables.c
-// link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c kernel/vm/emulate_string.c
+// Fuzzes decoder and MMIO interpreter: any bytes, any registers, a memory that checks each access
+// and may refuse it.
+// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c
+// link: kernel/vm/decode_tables.c
+// link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c
+// link: kernel/vm/emulate_string.c
 #include <stdlib.h>
 #include <string.h>
 #include "kernel/vm/decode.h"
@@ -61,7 +64,20 @@ static int write_memory(void *opaque, u64 linear, const void *data, size_t size)
 	return check_access(opaque, linear, size) ? -EIO : 0;
 }
 
-static const struct emulate_ops memory_ops = {.read = read_memory, .write = write_memory};
+static int read_port(void *opaque, u16 port, void *data, size_t size)
+{
+	REQUIRE(size <= 4);
+	return read_memory(opaque, port, data, size);
+}
+
+static int write_port(void *opaque, u16 port, const void *data, size_t size)
+{
+	REQUIRE(size <= 4);
+	return write_memory(opaque, port, data, size);
+}
+
+static const struct emulate_ops memory_ops = {
+	.read = read_memory, .write = write_memory, .in = read_port, .out = write_port};
 
 static void check_insn(const struct insn *insn, size_t avail)
 {

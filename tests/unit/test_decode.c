@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The instruction decoder against Zydis: validity and length of random and of generated instructions.
+// The instruction decoder against Zydis: validity and length of random and of generated
+// instructions.
 // MEZZ_DECODE_RUNS sets their number (default 300000).
-// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c kernel/vm/decode_tables.c -lZydis
+// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c
+// link: kernel/vm/decode_tables.c -lZydis
 #include <Zydis/Zydis.h>
 #include "tests/unit/test.h"
 #include "kernel/vm/decode.h"
@@ -150,7 +152,7 @@ static bool same_memory(const struct insn *ours, const ZydisDecodedOperandMem *t
 // Where Zydis 4.0 reports another memory operand than the processor uses.
 static bool is_misread(const struct insn *ours, const ZydisDecodedInstruction *theirs)
 {
-	// SIB without base, as the manuals say whatever REX.B is: Zydis names R13D when addresses have 32 bits.
+	// SIB without base, whatever REX.B is: Zydis names R13D with 32-bit addresses.
 	if (ours->address_size == 4 && theirs->raw.modrm.mod == 0 && theirs->raw.sib.base == 5)
 		return ours->rex & INSN_REX_B;
 	// CALL and JMP with 3E: CET's NOTRACK, but still a DS override.

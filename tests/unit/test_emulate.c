@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The MMIO interpreter against the processor: the same instruction runs on both, with random registers, flags,
-// memory and addressing; then what only the interpreter can be asked: other modes, faults, bounds.
+// The MMIO interpreter against the processor: the same instruction runs on both, with random
+// registers, flags, memory and addressing; then what only the interpreter can be asked: other
+// modes, faults, bounds.
 // MEZZ_EMULATE_RUNS sets the number of instructions (default 100000).
-// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c kernel/vm/decode_tables.c
-// link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c kernel/vm/emulate_string.c
+// link: kernel/vm/decode.c kernel/vm/decode_check.c kernel/vm/decode_prefix.c
+// link: kernel/vm/decode_tables.c
+// link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c
+// link: kernel/vm/emulate_string.c
 #include <sys/mman.h>
 #include "tests/unit/test.h"
 #include "tests/unit/native.h"
@@ -17,7 +20,8 @@
 #define NO_AF      (FLAGS & ~RFLAGS_AF)
 #define ONLY_CF    (RFLAGS_CF | RFLAGS_DF)
 
-// The processor's memory, below 4 GiB so that 32-bit addresses reach it; the interpreter works on the shadow.
+// The processor's memory, below 4 GiB so that 32-bit addresses reach it; the interpreter works on
+// the shadow.
 static u8 *arena, *code;
 static u8 shadow[ARENA_SIZE], initial[ARENA_SIZE];
 
@@ -212,7 +216,8 @@ static u64 target(void)
 	return (u64)(uintptr_t)arena + WINDOW + random_below(64);
 }
 
-// ModRM, SIB and displacement of an operand in memory; sets the base register so that it meets the target.
+// ModRM, SIB and displacement of an operand in memory; sets the base register so that it meets the
+// target.
 static void put_memory(struct trial *t, u8 reg, u8 base, u8 index, bool addr32)
 {
 	bool sib = index != GPR_RSP || (base & 7) == GPR_RSP;
@@ -440,7 +445,7 @@ TEST(against_the_processor)
 	}
 }
 
-// ---------------------------------------------------------------- what the processor here cannot be asked
+// ---------------------------------------------------------------- beyond the processor
 static u64 accesses[4], access_count;
 
 static int read_log(void *opaque, u64 linear, void *data, size_t size)
@@ -462,7 +467,8 @@ static int write_log(void *opaque, u64 linear, const void *data, size_t size)
 static const struct emulate_ops log_ops = {.read = read_log, .write = write_log};
 static u64 regs[16];
 
-// Runs one instruction with the registers regs, FS at 0x1000 and GS at -0x1000, the others at 0x20000.
+// Runs one instruction with the registers regs, FS at 0x1000 and GS at -0x1000, the others at
+// 0x20000.
 static int run(
 	struct emulate_ctx *ctx, enum decode_mode mode, u64 rip, const char *bytes, size_t length)
 {
@@ -576,6 +582,43 @@ TEST(repetition_is_bounded)
 	CHECK_EQ(accesses[0], 0x2fffe);
 	CHECK_EQ(accesses[1], 0x20000);
 	CHECK_EQ(ctx.rip, 0x102);
+}
+
+static int in_log(void *opaque, u16 port, void *data, size_t size)
+{
+	return read_log(opaque, port, data, size);
+}
+
+static int out_log(void *opaque, u16 port, const void *data, size_t size)
+{
+	return write_log(opaque, port, data, size);
+}
+
+static const struct emulate_ops port_ops = {
+	.read = read_log, .write = write_log, .in = in_log, .out = out_log};
+
+TEST(string_io)
+{
+	struct emulate_ctx ctx;
+
+	memset(regs, 0, sizeof(regs));
+	regs[GPR_RDX] = 0xffff0cf8, regs[GPR_RCX] = 2, regs[GPR_RDI] = 0x100, regs[GPR_RSI] = 0x200;
+	CHECK_EQ(RUN(DECODE_64, 0, "\xf3\x48\x6d"), -ENOSYS);
+	ctx.ops = &port_ops;
+	CHECK_EQ(emulate_insn(&ctx), EMULATE_DONE); // ins: 4 bytes at most
+	CHECK_EQ(access_count, 4);
+	CHECK_EQ(accesses[0], 0xcf8);
+	CHECK_EQ(accesses[1], 0x100);
+	CHECK_EQ(accesses[3], 0x104);
+	CHECK_EQ(regs[GPR_RDI], 0x108);
+	CHECK_EQ(regs[GPR_RCX], 0);
+
+	CHECK_EQ(RUN(DECODE_16, 0, "\x64\x6e"), -ENOSYS);
+	ctx.ops = &port_ops;
+	CHECK_EQ(emulate_insn(&ctx), EMULATE_DONE); // outs: the source's segment can be overridden
+	CHECK_EQ(accesses[0], 0x1200);
+	CHECK_EQ(accesses[1], 0xcf8);
+	CHECK_EQ(regs[GPR_RSI], 0x201);
 }
 
 TEST(not_known_here)
