@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Guest RAM in host memory, for tests of what is written there before a guest runs.
+#pragma once
+
+#include "tests/unit/pc_fake.h"
+
+static u8 *guest_ram;
+
+// RAM from 0 to `low`; nothing above 4 GiB can be touched, whatever `high` says.
+__attribute__((unused)) static void guest_ram_make(u64 low, u64 high)
+{
+	free(guest_ram);
+	guest_ram = calloc(1, low);
+	if (!guest_ram)
+		abort();
+	vm.ram_low = low;
+	vm.ram_high = high;
+}
+
+static bool guest_ram_has(u64 at, size_t size)
+{
+	if (at > vm.ram_low || size > vm.ram_low - at)
+		return false;
+	return at + size <= GPA_VGA_HOLE || at >= GPA_VGA_END;
+}
+
+bool guest_write(struct vm *v, gpa_t addr, const void *from, size_t size)
+{
+	if (v != &vm || !guest_ram_has(addr.v, size))
+		return false;
+	memcpy(guest_ram + addr.v, from, size);
+	return true;
+}
+
+bool guest_read(struct vm *v, gpa_t addr, void *to, size_t size)
+{
+	if (v != &vm || !guest_ram_has(addr.v, size))
+		return false;
+	memcpy(to, guest_ram + addr.v, size);
+	return true;
+}
+
+__attribute__((unused)) static u32 ram32(u64 at)
+{
+	u32 value = 0;
+
+	CHECK(guest_read(&vm, gpa(at), &value, 4));
+	return value;
+}
+
+__attribute__((unused)) static u64 ram64(u64 at)
+{
+	return ram32(at) | (u64)ram32(at + 4) << 32;
+}
