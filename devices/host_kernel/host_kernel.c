@@ -40,7 +40,7 @@ size_t host_console_write(struct host *h, const u8 *bytes, size_t len)
 
 void host_console_room(struct host *h)
 {
-	vm_console_room(h->vm);
+	vm_console_input_room(h->vm);
 }
 
 void host_log(struct host *h, const char *fmt, ...)

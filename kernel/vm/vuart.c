@@ -98,7 +98,7 @@ static void rx_room(struct vuart *u)
 	if (!u->refused)
 		return;
 	u->refused = false;
-	vm_console_room(u->vm);
+	vm_console_input_room(u->vm);
 }
 
 static u8 read_rbr(struct vuart *u)
@@ -319,7 +319,7 @@ void vuart_reset(struct vuart *u)
 		vm_irq_set(u->vm, u->irq, false);
 	*u = (struct vuart){.vm = u->vm, .irq = u->irq, .console = u->console, .dll = 12};
 	if (refused)
-		vm_console_room(u->vm);
+		vm_console_input_room(u->vm);
 }
 
 size_t vuart_input(struct vm *vm, const u8 *bytes, size_t n)

@@ -35,7 +35,7 @@ void vuart_write(struct vuart *u, unsigned reg, u8 value);
 size_t vuart_receive(struct vuart *u, const u8 *bytes, size_t n); // bytes taken
 void vuart_transmit(struct vuart *u);                             // the console has room again
 
-// Takes vm->lock. Input for the console's UART: returns the bytes taken; when fewer than n, vm_console_room() is
+// Takes vm->lock. Input for the console's UART: returns the bytes taken; when fewer than n, vm_console_input_room() is
 // called once there is room again.
 size_t vuart_input(struct vm *vm, const u8 *bytes, size_t n);
 
@@ -44,4 +44,4 @@ void vuart_drain(struct vm *vm);
 
 // What the VM's console supplies; both are called with vm->lock held and must not call back.
 size_t vm_console_output(struct vm *vm, const u8 *bytes, size_t n); // bytes taken
-void vm_console_room(struct vm *vm); // vuart_input() would take bytes again
+void vm_console_input_room(struct vm *vm); // vuart_input() would take bytes again

@@ -73,7 +73,7 @@ size_t vm_console_output(struct vm *v, const u8 *bytes, size_t n)
 	return taken;
 }
 
-void vm_console_room(struct vm *v)
+void vm_console_input_room(struct vm *v)
 {
 	(void)v;
 	console_rooms++;
