@@ -5,7 +5,7 @@
 // its weight; the runnable vcpu of the VM that is furthest behind runs next. A VM whose vcpus sleep, or that has
 // fewer runnable vcpus than its share is worth, does not save up time. A cap bounds a VM's use in each period
 // whatever else is idle. Slices are bounded, so a VM that spins holds up nobody; with nobody waiting there is no
-// timer at all.
+// timer at all. How virtual time stays meaningful with VMs that cannot use their share is told in sched_fair.c.
 //
 // States of a vcpu:  BLOCKED -> READY (sched_wake) -> RUNNING (sched_next) -> READY (its slice ended)
 //                                                             RUNNING -> BLOCKED (sched_block)
@@ -18,37 +18,47 @@ enum sched_state { SCHED_OFF, SCHED_BLOCKED, SCHED_READY, SCHED_RUNNING };
 
 // All fields are under LOCK_SCHED; a reader without it may see a value that is a moment old.
 struct sched_vm {
-	struct list link;     // among the VMs with something ready
-	struct list ready;    // its ready vcpus, first come first served
-	u64 vtime;            // ticks of use, scaled by SCHED_WEIGHT_UNIT / weight
+	struct list
+		link; // among the VMs with something ready, or among those that wait for their next period
+	struct list ready; // its ready vcpus, first come first served
+	u32 ready_count;
+	u32 running; // vcpus RUNNING now
+	u64 vtime;   // virtual time: service / weight (sched_fair.c)
+	u64 scale;   // virtual time for one tick, in 1/2^20
 	u32 weight;
-	u32 cap;              // percent of one CPU, 0: none
-	u64 affinity;         // mask of CPU ids it may run on
-	u64 cap_used;         // ticks used in the period that began at cap_period
+	u32 cap;      // percent of one CPU, 0: none
+	u64 affinity; // mask of CPU ids it may run on
+	u64 cap_used; // ticks used in the period that began at cap_period; more than allowed is carried over
 	u64 cap_period;
-	u32 running;          // vcpus RUNNING now
-	u64 used;             // ticks of processor time in all
+	u64 slept_since; // when it had nothing to run last
+	bool active;     // counts in the average virtual time
+	bool parked;     // has used up its cap: waits for its next period
+	u64 used;        // ticks of processor time in all
 };
 
 struct sched_vcpu {
 	struct list link;
 	struct sched_vm *vm;
 	enum sched_state state;
-	bool wake_pending;    // woken while RUNNING: the next sched_block does not block
+	bool wake_pending; // woken while RUNNING: the next sched_block does not block
 	bool exiting;
-	struct pcpu *pcpu;    // where it runs, or ran last
-	u64 since;            // RUNNING: accounted up to here
+	bool woken;        // READY: because it was woken, not because its turn ended
+	struct pcpu *pcpu; // where it runs, or ran last
+	u64 since;         // RUNNING: accounted up to here
+	u64 turn;          // RUNNING: begin of its turn
+	u64 charged;       // RUNNING: ticks of this turn that count in vtime
 	u64 ready_since;
-	u64 used;             // ticks of processor time
-	u64 waited;           // ticks READY but not RUNNING (steal time)
+	u64 used;   // ticks of processor time
+	u64 waited; // ticks READY but not RUNNING (steal time)
 };
 
-#define SCHED_SLICE_NS 5000000ull  // longest turn while others wait
-#define SCHED_CAP_NS   10000000ull // period of caps
+#define SCHED_SLICE_NS   5000000ull  // longest turn while others wait
+#define SCHED_CAP_NS     10000000ull // period of caps
+#define SCHED_WEIGHT_MAX 10000
 
 void sched_init(void);
 
-// affinity 0: all CPUs. The VM and its vcpus must stay in place until sched_vcpu_exit has been called for each and
+// affinity: mask of CPUs; 0, or none that exists: all. The VM and its vcpus must stay in place until sched_vcpu_exit has been called for each and
 // none is RUNNING.
 void sched_vm_init(struct sched_vm *vm, u32 weight, u32 cap, u64 affinity);
 void sched_vcpu_init(struct sched_vcpu *v, struct sched_vm *vm); // BLOCKED
