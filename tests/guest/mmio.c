@@ -94,7 +94,7 @@ static void one_access(struct region *r)
 		r->survived++;
 	else
 		r->faults++;
-	if (fault == VEC_DF || fault == 18)
+	if (fault == VEC_DF || fault == VEC_MC)
 		strange++;
 }
 

@@ -52,6 +52,7 @@ enum {
 	VEC_GP = 13,
 	VEC_PF = 14,
 	VEC_AC = 17,
+	VEC_MC = 18,
 };
 
 struct regs4 {
