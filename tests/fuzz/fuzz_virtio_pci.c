@@ -50,8 +50,6 @@ static void invariants(const struct machine *m)
 	MUST(!m->h->intx[1] || (m->fn.isr && !msix_enabled(&m->fn.msix)));
 	for (unsigned i = 0; i < d->queues; i++)
 		MUST(!m->c.queue[i].broken || d->status & VIRTIO_NEEDS_RESET);
-	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
-		MUST(!(m->fn.config.writable[i] & (i < 4 || i == PCI_CAPABILITY_LIST ? 0xff : 0)));
 }
 
 // Saves, damages the state if asked to, and restores into a fresh device, with which it goes on if that was taken.
