@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the boot loader told us, whichever it was: copied before anything else happens, bounded, and not yet trusted.
+// What the boot loader told us, whichever it was: copied before anything else happens, bounded, and
+// not yet trusted.
 #pragma once
 
 #include "lib/addr.h"
@@ -26,15 +27,16 @@ enum boot_screen { BOOT_SCREEN_NONE, BOOT_SCREEN_TEXT, BOOT_SCREEN_PIXELS };
 struct boot_framebuffer {
 	enum boot_screen kind;
 	hpa_t base;
-	u32 pitch; // bytes a line
+	u32 pitch;         // bytes a line
 	u32 width, height; // characters or pixels
-	u32 bits;  // a pixel
+	u32 bits;          // a pixel
 };
 
 struct boot_info {
 	const char *loader;
 	char cmdline[BOOT_CMDLINE_MAX];
-	struct boot_range map[BOOT_MAP_MAX]; // as given: unsorted, may overlap; what is not RAM wins
+	struct boot_range
+		map[BOOT_MAP_MAX]; // as given: unsorted, may overlap; what is not RAM wins
 	u32 map_count;
 	hpa_t module; // the boot bundle; HPA_NONE: none
 	u64 module_size;

@@ -5,9 +5,15 @@
 
 static const char *line = "";
 
-void cmdline_set(const char *text) { line = text; }
+void cmdline_set(const char *text)
+{
+	line = text;
+}
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n'; }
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
+}
 
 // Finds the next word at *s and moves *s behind it; its length, 0 at the end.
 static size_t next_word(const char **s, const char **word)

@@ -10,7 +10,8 @@ void cmdline_set(const char *text);
 // True when the key is there, with or without a value.
 bool cmdline_has(const char *key);
 
-// Copies the value of the first `key=value` (shortened to size - 1 characters, terminated); false when there is none.
+// Copies the value of the first `key=value` (shortened to size - 1 characters, terminated); false
+// when there is none.
 bool cmdline_get(const char *key, char *out, size_t size);
 
 // True when `key=value` is there with exactly this value.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads ACPI tables (ACPI 6.4, chapter 5). Portable: how memory is reached is the caller's business.
+// Reads ACPI tables (ACPI 6.4, chapter 5). Portable: how memory is reached is the caller's
+// business.
 #include "kernel/x86/acpi.h"
 #include "lib/string.h"
 
@@ -24,10 +25,22 @@ static u64 get(const struct table *t, u32 offset, u32 size)
 	return v;
 }
 
-static u8 get8(const struct table *t, u32 offset) { return (u8)get(t, offset, 1); }
-static u16 get16(const struct table *t, u32 offset) { return (u16)get(t, offset, 2); }
-static u32 get32(const struct table *t, u32 offset) { return (u32)get(t, offset, 4); }
-static u64 get64(const struct table *t, u32 offset) { return get(t, offset, 8); }
+static u8 get8(const struct table *t, u32 offset)
+{
+	return (u8)get(t, offset, 1);
+}
+static u16 get16(const struct table *t, u32 offset)
+{
+	return (u16)get(t, offset, 2);
+}
+static u32 get32(const struct table *t, u32 offset)
+{
+	return (u32)get(t, offset, 4);
+}
+static u64 get64(const struct table *t, u32 offset)
+{
+	return get(t, offset, 8);
+}
 
 static bool sum_is_zero(const u8 *p, u32 size)
 {
@@ -53,7 +66,10 @@ static bool open_table(struct table *t, u64 a, acpi_map_fn *map)
 	return t->bytes && sum_is_zero(t->bytes, size);
 }
 
-static bool has_name(const struct table *t, const char *name) { return memcmp(t->bytes, name, 4) == 0; }
+static bool has_name(const struct table *t, const char *name)
+{
+	return memcmp(t->bytes, name, 4) == 0;
+}
 
 static void add_cpu(struct acpi_info *info, u32 apic_id, u32 flags)
 {
@@ -97,7 +113,8 @@ static void read_madt_entry(struct acpi_info *info, const struct table *t, u32 a
 	switch (get8(t, at)) {
 	case 0:
 		if (size >= 8)
-			add_cpu(info, get8(t, at + 3) == 255 ? ~0u : get8(t, at + 3), get32(t, at + 4));
+			add_cpu(info, get8(t, at + 3) == 255 ? ~0u : get8(t, at + 3),
+				get32(t, at + 4));
 		break;
 	case 1:
 		if (size >= 12)
@@ -172,7 +189,8 @@ static u8 package_byte(const struct table *t, u32 *at)
 	return op <= 1 ? op : ACPI_NO_SLEEP; // ZeroOp, OneOp
 }
 
-// Looks for Name (_S5_, Package () {a, b, ...}) without interpreting AML: 08 [5C] '_S5_' 12 length count a b.
+// Looks for Name (_S5_, Package () {a, b, ...}) without interpreting AML: 08 [5C] '_S5_' 12 length
+// count a b.
 static void read_s5(struct acpi_info *info, const struct table *t)
 {
 	for (u32 at = HEADER_SIZE + 2; at + 12 <= t->size; at++) {
@@ -180,7 +198,8 @@ static void read_s5(struct acpi_info *info, const struct table *t)
 
 		if (memcmp(t->bytes + at, "_S5_", 4) != 0 || get8(t, at + 4) != 0x12)
 			continue;
-		if (get8(t, at - 1) != 0x08 && !(get8(t, at - 1) == 0x5C && get8(t, at - 2) == 0x08))
+		if (get8(t, at - 1) != 0x08 &&
+			!(get8(t, at - 1) == 0x5C && get8(t, at - 2) == 0x08))
 			continue;
 		body = at + 6 + (get8(t, at + 5) >> 6) + 1; // behind length and count
 		info->s5_a = package_byte(t, &body);

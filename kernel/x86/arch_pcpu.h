@@ -4,10 +4,11 @@
 
 #include "kernel/core/pcpu.h"
 
-#define STACK_SIZE     16384ull
-#define STACK_SLOT     65536ull // addresses for each CPU: the stack and three small ones, a guard page below each
-#define IST_SIZE       4096ull
-#define IST_COUNT      3 // double fault, NMI, machine check
+#define STACK_SIZE 16384ull
+#define STACK_SLOT                                                                                 \
+	65536ull // addresses for each CPU: the stack and three small ones, a guard page below each
+#define IST_SIZE  4096ull
+#define IST_COUNT 3 // double fault, NMI, machine check
 
 struct tss {
 	u32 reserved0;
@@ -24,9 +25,9 @@ _Static_assert(sizeof(struct tss) == 104, "as the processor has it");
 struct arch_pcpu {
 	u64 gdt[5]; // null, code, data, TSS (two)
 	struct tss tss;
-	u64 spurious;   // interrupts nobody asked for
+	u64 spurious; // interrupts nobody asked for
 	u64 stack_top;
-	u64 started;    // atomic: it has reached its own code
+	u64 started; // atomic: it has reached its own code
 };
 
 // Makes CPU `id`: its struct and its stacks.

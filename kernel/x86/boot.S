@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The image's first instructions: from a boot loader's 32-bit protected mode to kernel_main in 64-bit mode.
+// The image's first instructions: from a boot loader's 32-bit protected mode to kernel_main in
+// 64-bit mode.
 //
-// Two boot loaders' protocols lead here: Multiboot2 (GRUB; eax holds its magic number, ebx its information) and PVH
-// (qemu -kernel; ebx holds struct hvm_start_info). Both leave flat segments, paging off, interrupts off.
-// The page tables made here serve until paging_init(): the first 4 GiB at 0 and at DIRECT_MAP, and the image's 1 GiB
-// at KERNEL_BASE.
+// Two boot loaders' protocols lead here: Multiboot2 (GRUB; eax holds its magic number, ebx its
+// information) and PVH (qemu -kernel; ebx holds struct hvm_start_info). Both leave flat segments,
+// paging off, interrupts off. The page tables made here serve until paging_init(): the first 4 GiB
+// at 0 and at DIRECT_MAP, and the image's 1 GiB at KERNEL_BASE.
 
 #define KERNEL_BASE 0xFFFFFFFF80000000
 #define PHYS(x)     ((x) - KERNEL_BASE)
@@ -100,7 +101,7 @@ entry_pvh:
 	lgdt gdt_pointer
 	ljmp $8, $entry64
 
-stop:	movl $0xB8000, %edi             // "no": not started by a known protocol, or not a 64-bit processor
+stop:	movl $0xB8000, %edi             // "no": unknown protocol, or no 64-bit processor
 	movl $0x4F6F4F6E, (%edi)
 	hlt
 	jmp stop
@@ -129,7 +130,8 @@ kernel_start:
 	movl %eax, %fs
 	movl %eax, %gs
 	movq $boot_stack_top, %rsp
-	// The stack protector's canary, before the first C function: the time, spread; and a random number if there is one.
+	// The stack protector's canary, before the first C function: the time, spread; and a random
+	// number if there is one.
 	rdtsc
 	shlq $32, %rdx
 	orq %rdx, %rax

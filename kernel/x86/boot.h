@@ -23,7 +23,8 @@ void boot_copy_cmdline(struct boot_info *info, const char *text, size_t max);
 // Finds ACPI's root pointer in the BIOS' area if the boot loader gave none (ACPI 6.4, 5.2.5.1).
 void boot_find_rsdp(struct boot_info *info);
 
-// Memory before the frame allocator: pages from the RAM below 4 GiB that nobody uses. Zeroed; panics if there is none.
+// Memory before the frame allocator: pages from the RAM below 4 GiB that nobody uses. Zeroed;
+// panics if there is none.
 void boot_memory_init(const struct boot_info *info);
 hpa_t boot_alloc(size_t size);
 

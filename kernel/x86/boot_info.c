@@ -54,7 +54,7 @@ static bool scan(struct boot_info *info, u64 start, u64 end)
 
 void boot_find_rsdp(struct boot_info *info)
 {
-	u64 ebda = (u64)*(const volatile u16 *)hpa_to_va(hpa(EBDA_SEGMENT)) << 4;
+	u64 ebda = (u64) * (const volatile u16 *)hpa_to_va(hpa(EBDA_SEGMENT)) << 4;
 
 	if (is_rsdp(info->rsdp))
 		return;

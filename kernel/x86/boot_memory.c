@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory before the frame allocator exists: hands out pages of RAM that nobody uses, lowest first, and in the end
-// tells the frame allocator what is left.
+// Memory before the frame allocator exists: hands out pages of RAM that nobody uses, lowest first,
+// and in the end tells the frame allocator what is left.
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/arch.h"
@@ -9,10 +9,12 @@
 
 #define TAKEN_MAX 32
 
-extern char image_start[], boot_only_start[], image_end[]; // image_start: physical, the others linked high
+extern char image_start[], boot_only_start[],
+	image_end[]; // image_start: physical, the others linked high
 
 static const struct boot_info *info;
-static struct boot_range taken[TAKEN_MAX]; // first: what serves the start alone; image, module, what we gave out
+static struct boot_range
+	taken[TAKEN_MAX]; // first: what serves the start alone; image, module, what we gave out
 static u32 taken_count;
 
 static void take(u64 start, u64 end)
@@ -27,7 +29,10 @@ static void take(u64 start, u64 end)
 	taken[taken_count++] = (struct boot_range){start, end, BOOT_RESERVED};
 }
 
-static u64 image_hpa(const char *p) { return (u64)p - KERNEL_BASE; }
+static u64 image_hpa(const char *p)
+{
+	return (u64)p - KERNEL_BASE;
+}
 
 void boot_memory_init(const struct boot_info *boot_info)
 {
@@ -39,7 +44,8 @@ void boot_memory_init(const struct boot_info *boot_info)
 			ALIGN_UP(info->module.v + info->module_size, PAGE_SIZE));
 	if (info->screen.kind == BOOT_SCREEN_PIXELS)
 		take(ALIGN_DOWN(info->screen.base.v, PAGE_SIZE),
-			ALIGN_UP(info->screen.base.v + (u64)info->screen.pitch * info->screen.height,
+			ALIGN_UP(
+				info->screen.base.v + (u64)info->screen.pitch * info->screen.height,
 				PAGE_SIZE));
 	take((u64)image_start, image_hpa(boot_only_start));
 }
@@ -49,8 +55,9 @@ static bool overlaps(const struct boot_range *r, u64 start, u64 end)
 	return r->start < end && r->end > start;
 }
 
-// What lies across [start, end) and is not free: the one that begins lowest, NULL for none. Where the firmware's map
-// contradicts itself, what is not RAM wins; and RAM among the first `given` of its entries has been dealt with.
+// What lies across [start, end) and is not free: the one that begins lowest, NULL for none. Where
+// the firmware's map contradicts itself, what is not RAM wins; and RAM among the first `given` of
+// its entries has been dealt with.
 static const struct boot_range *find_blocker(u64 start, u64 end, u32 given)
 {
 	const struct boot_range *best = NULL;
@@ -65,7 +72,8 @@ static const struct boot_range *find_blocker(u64 start, u64 end, u32 given)
 	for (u32 i = 0; i < taken_count; i++) {
 		const struct boot_range *r = &taken[i];
 
-		if (r->type != BOOT_RAM && overlaps(r, start, end) && (!best || r->start < best->start))
+		if (r->type != BOOT_RAM && overlaps(r, start, end) &&
+			(!best || r->start < best->start))
 			best = r;
 	}
 	return best;

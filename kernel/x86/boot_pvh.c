@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads what a PVH boot loader passes: struct hvm_start_info, version 1 (Xen: docs/misc/pvh.pandoc,
-// public/arch-x86/hvm/start_info.h). All its addresses are believed only below 4 GiB, where everything is mapped.
+// public/arch-x86/hvm/start_info.h). All its addresses are believed only below 4 GiB, where
+// everything is mapped.
 #include "kernel/x86/boot.h"
 #include "kernel/x86/arch.h"
 #include "lib/string.h"
@@ -34,7 +35,10 @@ struct start_range {
 	u32 reserved;
 };
 
-static bool is_low(u64 a, u64 size) { return a != 0 && a < 4 * GiB && size <= 4 * GiB - a; }
+static bool is_low(u64 a, u64 size)
+{
+	return a != 0 && a < 4 * GiB && size <= 4 * GiB - a;
+}
 
 bool boot_read_pvh(struct boot_info *info, hpa_t at)
 {
@@ -44,7 +48,8 @@ bool boot_read_pvh(struct boot_info *info, hpa_t at)
 	u32 n;
 
 	info->loader = "PVH";
-	info->screen.kind = BOOT_SCREEN_TEXT; // as the BIOS left it; there is no word about it in start_info
+	info->screen.kind =
+		BOOT_SCREEN_TEXT; // as the BIOS left it; there is no word about it in start_info
 	if (s->magic != START_MAGIC || s->version < 1)
 		return false;
 	if (is_low(s->cmdline, BOOT_CMDLINE_MAX))

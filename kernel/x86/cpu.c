@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the processor is and can do, and its protections (APM vol. 3, appendix E; SDM vol. 2, CPUID).
+// What the processor is and can do, and its protections (APM vol. 3, appendix E; SDM vol. 2,
+// CPUID).
 #include "kernel/x86/cpu.h"
 #include "kernel/core/log.h"
 #include "lib/string.h"
@@ -44,11 +45,14 @@ static void read_extended(void)
 	cpu_info.svm = r.ecx >> 2 & 1;
 	cpu_info.nx = r.edx >> 20 & 1;
 	cpu_info.page_1g = r.edx >> 26 & 1;
-	cpu_info.tsc_invariant = cpu_info.max_extended >= 0x80000007 && cpuid(0x80000007, 0).edx >> 8 & 1;
-	cpu_info.phys_bits = cpu_info.max_extended >= 0x80000008 ? cpuid(0x80000008, 0).eax & 255 : 36;
+	cpu_info.tsc_invariant =
+		cpu_info.max_extended >= 0x80000007 && cpuid(0x80000007, 0).edx >> 8 & 1;
+	cpu_info.phys_bits =
+		cpu_info.max_extended >= 0x80000008 ? cpuid(0x80000008, 0).eax & 255 : 36;
 	if (cpu_info.phys_bits > 52 || cpu_info.phys_bits < 32)
 		cpu_info.phys_bits = 36;
-	cpu_info.npt = cpu_info.svm && cpu_info.max_extended >= 0x8000000A && cpuid(0x8000000A, 0).edx & 1;
+	cpu_info.npt =
+		cpu_info.svm && cpu_info.max_extended >= 0x8000000A && cpuid(0x8000000A, 0).edx & 1;
 }
 
 void cpu_identify(void)
@@ -80,7 +84,8 @@ void cpu_protect(void)
 
 	if (cpu_info.nx)
 		msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_NXE);
-	cr0_write((cr0_read() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_AM | CR0_EM | CR0_TS | CR0_CD | CR0_NW));
+	cr0_write((cr0_read() | CR0_WP | CR0_NE | CR0_MP) &
+		  ~(CR0_AM | CR0_EM | CR0_TS | CR0_CD | CR0_NW));
 	if (cpu_info.smep)
 		cr4 |= CR4_SMEP;
 	if (cpu_info.smap)
@@ -90,7 +95,10 @@ void cpu_protect(void)
 	cr4_write(cr4);
 }
 
-static const char *yes(bool b) { return b ? "yes" : "no"; }
+static const char *yes(bool b)
+{
+	return b ? "yes" : "no";
+}
 
 void cpu_log_features(void)
 {
@@ -98,13 +106,15 @@ void cpu_log_features(void)
 
 	while (*model == ' ')
 		model++;
-	log_line("cpu: %s, %s, family %u model %u stepping %u", cpu_info.vendor, model, cpu_info.family,
-		cpu_info.model_number, cpu_info.stepping);
-	log_line("cpu: SVM %s, NPT %s, VMX %s, %u physical address bits, 1 GiB pages %s", yes(cpu_info.svm),
-		yes(cpu_info.npt), yes(cpu_info.vmx), cpu_info.phys_bits, yes(cpu_info.page_1g));
+	log_line("cpu: %s, %s, family %u model %u stepping %u", cpu_info.vendor, model,
+		cpu_info.family, cpu_info.model_number, cpu_info.stepping);
+	log_line("cpu: SVM %s, NPT %s, VMX %s, %u physical address bits, 1 GiB pages %s",
+		yes(cpu_info.svm), yes(cpu_info.npt), yes(cpu_info.vmx), cpu_info.phys_bits,
+		yes(cpu_info.page_1g));
 	log_line("cpu: NX %s, SMEP %s, SMAP %s, UMIP %s", yes(cpu_info.nx), yes(cpu_info.smep),
 		yes(cpu_info.smap), yes(cpu_info.umip));
-	log_line("cpu: x2APIC %s, TSC-deadline timer %s, invariant TSC %s, XSAVE %s, in a hypervisor %s",
+	log_line(
+		"cpu: x2APIC %s, TSC-deadline timer %s, invariant TSC %s, XSAVE %s, in a hypervisor %s",
 		yes(cpu_info.x2apic), yes(cpu_info.tsc_deadline), yes(cpu_info.tsc_invariant),
 		yes(cpu_info.xsave), yes(cpu_info.hypervisor));
 }

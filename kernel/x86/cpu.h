@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Instructions of the processor as functions, its control bits, and what this machine's processor can do.
+// Instructions of the processor as functions, its control bits, and what this machine's processor
+// can do.
 #pragma once
 
 #include "lib/types.h"
@@ -27,11 +28,11 @@
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
 
-#define EFER_SCE   BIT(0)
-#define EFER_LME   BIT(8)
-#define EFER_LMA   BIT(10)
-#define EFER_NXE   BIT(11)
-#define EFER_SVME  BIT(12)
+#define EFER_SCE  BIT(0)
+#define EFER_LME  BIT(8)
+#define EFER_LMA  BIT(10)
+#define EFER_NXE  BIT(11)
+#define EFER_SVME BIT(12)
 
 #define RFLAGS_IF BIT(9)
 
@@ -80,7 +81,10 @@ bool msr_write_safe(u32 msr, u64 v);
 		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(v));                                  \
 		return v;                                                                          \
 	}                                                                                          \
-	static inline void cr##n##_write(u64 v) { __asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory"); }
+	static inline void cr##n##_write(u64 v)                                                    \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory");                           \
+	}
 
 CR_ACCESSORS(0)
 CR_ACCESSORS(2)
@@ -116,7 +120,10 @@ static inline u64 rflags_read(void)
 	return v;
 }
 
-static inline void tlb_flush_page(const void *p) { __asm__ volatile("invlpg (%0)" ::"r"(p) : "memory"); }
+static inline void tlb_flush_page(const void *p)
+{
+	__asm__ volatile("invlpg (%0)" ::"r"(p) : "memory");
+}
 
 // Stops this CPU for good.
 static inline _Noreturn void cpu_halt(void)
@@ -144,6 +151,6 @@ struct cpu_info {
 
 extern struct cpu_info cpu_info;
 
-void cpu_identify(void);    // fills cpu_info; before anything that looks at it
-void cpu_protect(void);     // this CPU: NX, WP, SMEP, SMAP, UMIP, global pages
+void cpu_identify(void); // fills cpu_info; before anything that looks at it
+void cpu_protect(void);  // this CPU: NX, WP, SMEP, SMAP, UMIP, global pages
 void cpu_log_features(void);

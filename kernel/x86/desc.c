@@ -70,8 +70,8 @@ static void gdt_fill(struct arch_pcpu *a)
 	a->gdt[0] = 0;
 	a->gdt[SELECTOR_CODE / 8] = 0x00AF9B000000FFFF;
 	a->gdt[SELECTOR_DATA / 8] = 0x00CF93000000FFFF;
-	a->gdt[SELECTOR_TSS / 8] = (sizeof(struct tss) - 1) | (base & 0xFFFFFF) << 16 | 0x89ull << 40 |
-				   (base >> 24 & 0xFF) << 56;
+	a->gdt[SELECTOR_TSS / 8] = (sizeof(struct tss) - 1) | (base & 0xFFFFFF) << 16 |
+				   0x89ull << 40 | (base >> 24 & 0xFF) << 56;
 	a->gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
 	a->tss.io_map = sizeof(struct tss);
 }
@@ -95,7 +95,8 @@ void desc_load(struct pcpu *p)
 			 "lidt %4\n\t"
 			 "ltr %w5"
 			 :
-			 : "m"(gdtr), "i"(SELECTOR_CODE), "r"(SELECTOR_DATA), "r"(0), "m"(idtr), "r"(SELECTOR_TSS)
+			 : "m"(gdtr), "i"(SELECTOR_CODE), "r"(SELECTOR_DATA), "r"(0), "m"(idtr),
+			 "r"(SELECTOR_TSS)
 			 : "rax", "memory");
 	msr_write(MSR_GS_BASE, (u64)p);
 }

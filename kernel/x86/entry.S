@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where exceptions and interrupts enter the kernel. All come from the kernel itself (guests leave by VMRUN), so GS
-// holds already and the stack is good, or is one of the IST's.
+// Where exceptions and interrupts enter the kernel. All come from the kernel itself (guests leave
+// by VMRUN), so GS holds already and the stack is good, or is one of the IST's.
 #define VECTOR_TIMER  0xF0
 #define VECTOR_KICK   0xF1
 #define VECTOR_SERIAL 0xF2
@@ -22,7 +22,7 @@
 exception_entries:
 	.set n, 0
 	.rept 32
-	.if n == 8 || n == 10 || n == 11 || n == 12 || n == 13 || n == 14 || n == 17 || n == 21 || n == 29 || n == 30
+	.if (0x60227D00 >> n) & 1       // those that push an error code
 	exception n, 1
 	.else
 	exception n, 0

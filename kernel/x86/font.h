@@ -4,5 +4,6 @@
 
 #include "lib/types.h"
 
-// The dots of row y (0..7) of a character, the leftmost of 8 in bit 7; none for what is not printable ASCII.
+// The dots of row y (0..7) of a character, the leftmost of 8 in bit 7; none for what is not
+// printable ASCII.
 u32 font_row(u8 ch, u32 y);

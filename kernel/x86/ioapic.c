@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Drives IOAPICs (Intel 82093AA datasheet) as far as the kernel itself needs them, and silences the PICs.
+// Drives IOAPICs (Intel 82093AA datasheet) as far as the kernel itself needs them, and silences the
+// PICs.
 #include "kernel/x86/ioapic.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/paging.h"
@@ -8,13 +9,13 @@
 #define PIC1 0x20u
 #define PIC2 0xA0u
 
-#define REG_SELECT    0x00
-#define REG_WINDOW    0x10
-#define REG_VERSION   1u
-#define REG_REDIRECT  0x10u
-#define ENTRY_MASKED  0x10000u
-#define ENTRY_LEVEL   0x8000u
-#define ENTRY_LOW     0x2000u // active low
+#define REG_SELECT   0x00
+#define REG_WINDOW   0x10
+#define REG_VERSION  1u
+#define REG_REDIRECT 0x10u
+#define ENTRY_MASKED 0x10000u
+#define ENTRY_LEVEL  0x8000u
+#define ENTRY_LOW    0x2000u // active low
 
 static volatile u8 *ioapics[ACPI_MAX_IOAPICS];
 static u32 inputs[ACPI_MAX_IOAPICS];

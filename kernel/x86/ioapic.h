@@ -4,8 +4,9 @@
 
 #include "kernel/x86/acpi.h"
 
-// Masks the two old PICs for good. To be done while the local APIC still lets their interrupts through, as the firmware
-// left it: QEMU does not take back a request of the PIC that it cannot see any more.
+// Masks the two old PICs for good. To be done while the local APIC still lets their interrupts
+// through, as the firmware left it: QEMU does not take back a request of the PIC that it cannot see
+// any more.
 void pic_silence(void);
 
 // Masks every input of every IOAPIC.

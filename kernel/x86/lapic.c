@@ -57,9 +57,18 @@ static void reg_write(u32 reg, u32 v)
 		mmio_write32(mmio + reg * 16, v);
 }
 
-bool lapic_is_x2apic(void) { return x2apic; }
-u32 lapic_id(void) { return x2apic ? reg_read(REG_ID) : reg_read(REG_ID) >> 24; }
-void lapic_eoi(void) { reg_write(REG_EOI, 0); }
+bool lapic_is_x2apic(void)
+{
+	return x2apic;
+}
+u32 lapic_id(void)
+{
+	return x2apic ? reg_read(REG_ID) : reg_read(REG_ID) >> 24;
+}
+void lapic_eoi(void)
+{
+	reg_write(REG_EOI, 0);
+}
 
 void lapic_init(hpa_t base)
 {
@@ -90,7 +99,8 @@ void lapic_init_cpu(void)
 	reg_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
 	reg_write(REG_TIMER_INITIAL, 0);
 	reg_write(REG_LVT_TIMER, VECTOR_TIMER | (cpu_info.tsc_deadline ? LVT_DEADLINE : 0));
-	// The write above must have taken effect before the first write of the deadline (SDM vol. 3, 10.5.4.1).
+	// The write above must have taken effect before the first write of the deadline (SDM vol.
+	// 3, 10.5.4.1).
 	__asm__ volatile("mfence" ::: "memory");
 	reg_write(REG_EOI, 0);
 }
@@ -109,7 +119,10 @@ static void icr_write(u32 apic_id, u32 command)
 	reg_write(REG_ICR, command);
 }
 
-void lapic_send(u32 apic_id, u32 command) { icr_write(apic_id, command); }
+void lapic_send(u32 apic_id, u32 command)
+{
+	icr_write(apic_id, command);
+}
 
 void lapic_nmi_others(void)
 {
@@ -117,7 +130,16 @@ void lapic_nmi_others(void)
 		icr_write(0, ICR_NMI_OTHERS);
 }
 
-void arch_kick(struct pcpu *p) { icr_write(p->apic_id, ICR_FIXED | VECTOR_KICK); }
+void arch_kick(struct pcpu *p)
+{
+	icr_write(p->apic_id, ICR_FIXED | VECTOR_KICK);
+}
 
-void lapic_timer_count(u32 count) { reg_write(REG_TIMER_INITIAL, count); }
-u32 lapic_timer_current(void) { return reg_read(REG_TIMER_CURRENT); }
+void lapic_timer_count(u32 count)
+{
+	reg_write(REG_TIMER_INITIAL, count);
+}
+u32 lapic_timer_current(void)
+{
+	return reg_read(REG_TIMER_CURRENT);
+}

@@ -21,6 +21,7 @@ void lapic_nmi_others(void); // harmless before lapic_init
 #define LAPIC_INIT    0x4500u // command: INIT, assert
 #define LAPIC_STARTUP 0x4600u // | page number of the code
 
-// The one-shot timer: counts of the APIC's own clock; 0 stops it. The deadline mode of the TSC is used where it is there.
+// The one-shot timer: counts of the APIC's own clock; 0 stops it. The deadline mode of the TSC is
+// used where it is there.
 void lapic_timer_count(u32 count);
 u32 lapic_timer_current(void);

@@ -13,15 +13,25 @@ static hpa_t root = {0};
 static bool use_frames;
 static u64 mmio_next = MMIO_AREA;
 
-hpa_t paging_root(void) { return root; }
-void paging_use_frames(void) { use_frames = true; }
+hpa_t paging_root(void)
+{
+	return root;
+}
+void paging_use_frames(void)
+{
+	use_frames = true;
+}
 
 static hpa_t alloc_table(void)
 {
-	return use_frames ? frame_alloc(FRAME_OWNER_KERNEL, FRAME_KERNEL, ORDER_4K) : boot_alloc(PAGE_SIZE);
+	return use_frames ? frame_alloc(FRAME_OWNER_KERNEL, FRAME_KERNEL, ORDER_4K)
+			  : boot_alloc(PAGE_SIZE);
 }
 
-static u64 level_size(int level) { return PAGE_SIZE << (9 * level); }
+static u64 level_size(int level)
+{
+	return PAGE_SIZE << (9 * level);
+}
 
 // The largest page that fits: level 0 is 4 KiB, 1 is 2 MiB, 2 is 1 GiB.
 static int choose_level(u64 va, u64 a, u64 size)
@@ -32,7 +42,8 @@ static int choose_level(u64 va, u64 a, u64 size)
 	return 0;
 }
 
-// Sets one entry at the level, or leaves alone what is there; how many bytes of addresses that settles, 0: no memory.
+// Sets one entry at the level, or leaves alone what is there; how many bytes of addresses that
+// settles, 0: no memory.
 static u64 map_one(u64 va, u64 a, int level, u64 flags)
 {
 	u64 *table = hpa_to_va(root);
@@ -65,7 +76,8 @@ bool paging_map(u64 va, hpa_t a, u64 size, u64 flags)
 
 	while (done < size) {
 		int level = choose_level(va + done, a.v + done, size - done);
-		u64 n = map_one(va + done, a.v + done, level, flags & (cpu_info.nx ? ~0ull : ~PTE_NX));
+		u64 n = map_one(
+			va + done, a.v + done, level, flags & (cpu_info.nx ? ~0ull : ~PTE_NX));
 
 		if (n == 0)
 			return false;
@@ -93,10 +105,12 @@ void paging_unmap(u64 va, u64 size)
 static void map_image(u64 start, u64 end, u64 flags, u64 direct_flags)
 {
 	paging_map(start, hpa(start - KERNEL_BASE), end - start, flags);
-	paging_map(start - KERNEL_BASE + DIRECT_MAP, hpa(start - KERNEL_BASE), end - start, direct_flags);
+	paging_map(start - KERNEL_BASE + DIRECT_MAP, hpa(start - KERNEL_BASE), end - start,
+		direct_flags);
 }
 
-// RAM and ACPI's parts of it, whole pages outwards; nothing else, so that no device is ever read by speculation.
+// RAM and ACPI's parts of it, whole pages outwards; nothing else, so that no device is ever read by
+// speculation.
 static void map_ram(const struct boot_info *info)
 {
 	for (u32 i = 0; i < info->map_count; i++) {
@@ -144,7 +158,8 @@ const void *paging_map_firmware(hpa_t a, size_t size)
 
 	if (a.v >= limit || size > limit - a.v || size > 16 * MiB)
 		return NULL;
-	if (!paging_map(DIRECT_MAP + start, hpa(start), ALIGN_UP(a.v + size, PAGE_SIZE) - start, MAP_CONST))
+	if (!paging_map(DIRECT_MAP + start, hpa(start), ALIGN_UP(a.v + size, PAGE_SIZE) - start,
+		    MAP_CONST))
 		return NULL;
 	return hpa_to_va(a);
 }

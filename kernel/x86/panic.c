@@ -39,7 +39,8 @@ __attribute__((format(printf, 1, 2))) static void print(const char *fmt, ...)
 	put(text);
 }
 
-// `back`: 1 for a return address, which may lie behind the last instruction of the function that called.
+// `back`: 1 for a return address, which may lie behind the last instruction of the function that
+// called.
 static void print_code_address(unsigned n, u64 a, u64 back)
 {
 	u64 offset;
@@ -85,7 +86,8 @@ static void print_registers(const struct trap_frame *f)
 		(unsigned long long)cr4_read(), (unsigned long long)msr_read(MSR_EFER));
 }
 
-// One CPU reports; any other that panics meanwhile, and this one if the report itself fails, only stops.
+// One CPU reports; any other that panics meanwhile, and this one if the report itself fails, only
+// stops.
 static void panic_begin(void)
 {
 	__asm__ volatile("cli");
@@ -107,7 +109,8 @@ _Noreturn void panic_trap(const struct trap_frame *f, const char *what)
 {
 	panic_begin();
 	console_panic_event(what);
-	print("\nPANIC on CPU %u: %s, error %#llx\n", this_pcpu()->id, what, (unsigned long long)f->error);
+	print("\nPANIC on CPU %u: %s, error %#llx\n", this_pcpu()->id, what,
+		(unsigned long long)f->error);
 	print_registers(f);
 	print_backtrace(f->rip, f->rbp);
 	panic_end();
@@ -124,11 +127,15 @@ _Noreturn void panic(const char *fmt, ...)
 	va_end(args);
 	console_panic_event(text);
 	print("\nPANIC on CPU %u: %s\n", this_pcpu()->id, text);
-	print("rflags %08llx  cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx\n", (unsigned long long)rflags_read(),
-		(unsigned long long)cr0_read(), (unsigned long long)cr2_read(),
-		(unsigned long long)cr3_read(), (unsigned long long)cr4_read());
+	print("rflags %08llx  cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx\n",
+		(unsigned long long)rflags_read(), (unsigned long long)cr0_read(),
+		(unsigned long long)cr2_read(), (unsigned long long)cr3_read(),
+		(unsigned long long)cr4_read());
 	print_backtrace((u64)__builtin_return_address(0), *(const u64 *)__builtin_frame_address(0));
 	panic_end();
 }
 
-void __stack_chk_fail(void) { panic("a stack frame was overwritten"); }
+void __stack_chk_fail(void)
+{
+	panic("a stack frame was overwritten");
+}

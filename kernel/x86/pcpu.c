@@ -60,7 +60,8 @@ bool stack_contains(u64 a)
 		return boot_stack_used;
 	if (a < STACK_AREA || a >= STACK_AREA + pcpu_count * STACK_SLOT)
 		return false;
-	return (page >= 1 && page < 1 + STACK_SIZE / PAGE_SIZE) || page == 6 || page == 8 || page == 10;
+	return (page >= 1 && page < 1 + STACK_SIZE / PAGE_SIZE) || page == 6 || page == 8 ||
+	       page == 10;
 }
 
 void arch_idle(void)
@@ -68,7 +69,8 @@ void arch_idle(void)
 	struct pcpu *p = this_pcpu();
 	u64 start = time_now();
 
-	// "sti" takes effect only behind "hlt": an interrupt between the test and the sleep ends the sleep.
+	// "sti" takes effect only behind "hlt": an interrupt between the test and the sleep ends
+	// the sleep.
 	if (!READ_ONCE(p->work))
 		__asm__ volatile("sti; hlt; cli" ::: "memory");
 	else

@@ -9,15 +9,18 @@
 #include "kernel/x86/port.h"
 #include "kernel/x86/trap.h"
 
-#define SLEEP_ENABLE  (1u << 13)
-#define SCI_ENABLE    1u
-#define ENABLE_LOOPS  100000
-#define SETTLE_LOOPS  10000000
+#define SLEEP_ENABLE (1u << 13)
+#define SCI_ENABLE   1u
+#define ENABLE_LOOPS 100000
+#define SETTLE_LOOPS 10000000
 
 static const struct acpi_info *acpi;
 static volatile u8 *reset_mmio;
 
-static u16 port_of(const struct acpi_register *r) { return r->space == 1 ? (u16)r->address : 0; }
+static u16 port_of(const struct acpi_register *r)
+{
+	return r->space == 1 ? (u16)r->address : 0;
+}
 
 void power_init(const struct acpi_info *info)
 {
@@ -52,7 +55,8 @@ static void sleep(const struct acpi_register *control, u8 type)
 	u16 port = port_of(control);
 
 	if (port && type != ACPI_NO_SLEEP)
-		port_out16(port, (u16)((port_in16(port) & SCI_ENABLE) | (unsigned)type << 10 | SLEEP_ENABLE));
+		port_out16(port, (u16)((port_in16(port) & SCI_ENABLE) | (unsigned)type << 10 |
+					 SLEEP_ENABLE));
 }
 
 _Noreturn void machine_poweroff(void)

@@ -6,16 +6,16 @@
 #include "kernel/x86/arch.h"
 #include "kernel/x86/port.h"
 
-#define RTC_INDEX    0x70u
-#define RTC_DATA     0x71u
-#define STATUS_A     0x0A
-#define STATUS_B     0x0B
-#define A_UPDATING   0x80
-#define B_BINARY     0x04
-#define B_24_HOURS   0x02
-#define PM           0x80 // of the hours, with the 12-hour clock
-#define LOOPS_MAX    1000000
-#define NS_PER_S     1000000000ull
+#define RTC_INDEX  0x70u
+#define RTC_DATA   0x71u
+#define STATUS_A   0x0A
+#define STATUS_B   0x0B
+#define A_UPDATING 0x80
+#define B_BINARY   0x04
+#define B_24_HOURS 0x02
+#define PM         0x80 // of the hours, with the 12-hour clock
+#define LOOPS_MAX  1000000
+#define NS_PER_S   1000000000ull
 
 struct date {
 	u32 second, minute, hour, day, month, year;
@@ -51,7 +51,8 @@ static struct date date_read(void)
 	return d;
 }
 
-// Days since 1970-01-01 by the Gregorian rule; years are counted from March, so that the leap day comes last.
+// Days since 1970-01-01 by the Gregorian rule; years are counted from March, so that the leap day
+// comes last.
 static u64 days_since_1970(u32 year, u32 month, u32 day)
 {
 	u32 y = month > 2 ? year : year - 1;
@@ -67,7 +68,8 @@ void rtc_init(void)
 	for (int i = 0; i < LOOPS_MAX && rtc_read(STATUS_A) & A_UPDATING; i++)
 		;
 	d = date_read();
-	for (int i = 0; i < 8; i++) { // an update may have come in between: believe what is read twice
+	for (int i = 0; i < 8;
+		i++) { // an update may have come in between: believe what is read twice
 		again = date_read();
 		if (again.second == d.second)
 			break;
@@ -76,10 +78,14 @@ void rtc_init(void)
 	start_tsc = time_now();
 	if (d.month < 1 || d.month > 12)
 		return;
-	start_ns = (days_since_1970(d.year, d.month, d.day) * 86400 + d.hour * 3600 + d.minute * 60 + d.second) *
+	start_ns = (days_since_1970(d.year, d.month, d.day) * 86400 + d.hour * 3600 +
+			   d.minute * 60 + d.second) *
 		   NS_PER_S;
-	log_line("time: %04u-%02u-%02u %02u:%02u:%02u UTC, %llu s since 1970", d.year, d.month, d.day, d.hour,
-		d.minute, d.second, (unsigned long long)(start_ns / NS_PER_S));
+	log_line("time: %04u-%02u-%02u %02u:%02u:%02u UTC, %llu s since 1970", d.year, d.month,
+		d.day, d.hour, d.minute, d.second, (unsigned long long)(start_ns / NS_PER_S));
 }
 
-u64 wall_clock_ns(void) { return start_ns + time_to_ns(time_now() - start_tsc); }
+u64 wall_clock_ns(void)
+{
+	return start_ns + time_to_ns(time_now() - start_tsc);
+}

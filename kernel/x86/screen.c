@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The screen as a terminal that only prints: the PC's text mode, or pixels where the firmware has no text mode (UEFI).
-// What stands on it is kept here, so that scrolling writes only what changes and never reads the slow video memory.
+// The screen as a terminal that only prints: the PC's text mode, or pixels where the firmware has
+// no text mode (UEFI). What stands on it is kept here, so that scrolling writes only what changes
+// and never reads the slow video memory.
 #include "kernel/x86/screen.h"
 #include "kernel/core/hw_console.h"
 #include "kernel/x86/font.h"

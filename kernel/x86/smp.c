@@ -33,7 +33,8 @@ static bool is_free_low(const struct boot_info *info, u64 start, u64 end)
 {
 	bool ram = false;
 
-	if (!hpa_is_none(info->module) && info->module.v < end && info->module.v + info->module_size > start)
+	if (!hpa_is_none(info->module) && info->module.v < end &&
+		info->module.v + info->module_size > start)
 		return false;
 	for (u32 i = 0; i < info->map_count; i++) {
 		const struct boot_range *r = &info->map[i];
@@ -65,8 +66,8 @@ static void patch(u8 *page, const char *symbol, u32 add)
 	memcpy(p, &v, 4);
 }
 
-// In the four pages behind the trampoline: the kernel's tables with the trampoline's page at its own address besides,
-// executable and read-only.
+// In the four pages behind the trampoline: the kernel's tables with the trampoline's page at its
+// own address besides, executable and read-only.
 static hpa_t make_start_tables(hpa_t page)
 {
 	u64 *t = hpa_to_va(hpa_add(page, PAGE_SIZE));
@@ -116,7 +117,8 @@ static bool start_one(struct pcpu *p, hpa_t page)
 	lapic_send(p->apic_id, startup);
 	if (wait_started(p, ANSWER_WAIT_NS))
 		return true;
-	lapic_send(p->apic_id, LAPIC_INIT); // so that it does not come later and use the next one's stack
+	lapic_send(p->apic_id,
+		LAPIC_INIT); // so that it does not come later and use the next one's stack
 	pcpus[p->id] = NULL;
 	return false;
 }

@@ -48,8 +48,8 @@ static void log_boot_info(void)
 	log_line("boot: by %s, %llu MiB of RAM, command line \"%s\"", boot_info.loader,
 		(unsigned long long)(ram / MiB), boot_info.cmdline);
 	if (boot_info.screen.kind == BOOT_SCREEN_PIXELS)
-		log_line("boot: screen of %ux%u pixels, %u bits each, at %#llx", boot_info.screen.width,
-			boot_info.screen.height, boot_info.screen.bits,
+		log_line("boot: screen of %ux%u pixels, %u bits each, at %#llx",
+			boot_info.screen.width, boot_info.screen.height, boot_info.screen.bits,
 			(unsigned long long)boot_info.screen.base.v);
 }
 

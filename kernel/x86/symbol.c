@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Looks names up in the table that tools/symtab adds to the image when it is linked for the second time.
+// Looks names up in the table that tools/symtab adds to the image when it is linked for the second
+// time.
 #include "kernel/x86/symbol.h"
 #include "kernel/x86/arch.h"
 

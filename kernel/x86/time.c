@@ -7,13 +7,13 @@
 #include "kernel/x86/lapic.h"
 #include "kernel/x86/port.h"
 
-#define PM_TIMER_HZ    3579545ull // ACPI 6.4, 4.8.3.3
-#define PIT_HZ         1193182ull
-#define WINDOW_MS      20
-#define READ_TRIES     8
-#define LOOPS_MAX      100000000u // nothing that works takes as long
-#define HZ_MIN         10000000ull
-#define HZ_MAX         20000000000ull
+#define PM_TIMER_HZ       3579545ull // ACPI 6.4, 4.8.3.3
+#define PIT_HZ            1193182ull
+#define WINDOW_MS         20
+#define READ_TRIES        8
+#define LOOPS_MAX         100000000u // nothing that works takes as long
+#define HZ_MIN            10000000ull
+#define HZ_MAX            20000000000ull
 #define HYPERVISOR_TIMING 0x40000010u // leaf with the TSC's kHz in eax
 
 u64 time_hz, time_ns_mul, time_tick_mul;
@@ -142,8 +142,8 @@ void time_init(const struct acpi_info *acpi)
 		by = "CPUID";
 	}
 	if (time_hz < HZ_MIN || time_hz > HZ_MAX || (apic_hz < 1000 && !cpu_info.tsc_deadline))
-		panic("no clock of known rate: TSC %llu Hz, APIC timer %llu Hz", (unsigned long long)time_hz,
-			(unsigned long long)apic_hz);
+		panic("no clock of known rate: TSC %llu Hz, APIC timer %llu Hz",
+			(unsigned long long)time_hz, (unsigned long long)apic_hz);
 	time_ns_mul = scale(1000000000, time_hz);
 	time_tick_mul = scale(time_hz, 1000000000);
 	apic_mul = scale(apic_hz, time_hz);
@@ -161,8 +161,8 @@ void time_wait_ns(u64 ns)
 		cpu_relax();
 }
 
-// The count is rounded up, so that the timer never fires before its time; where the wait is too long for the counter it
-// fires early, and timer_run() arms it again.
+// The count is rounded up, so that the timer never fires before its time; where the wait is too
+// long for the counter it fires early, and timer_run() arms it again.
 static u32 apic_count(u64 deadline)
 {
 	u64 now = time_now();

@@ -4,8 +4,8 @@
 
 #include "kernel/x86/acpi.h"
 
-// Finds the rates of TSC and APIC timer, against what the machine has of known rate. Takes 30 ms at the most.
-// Needs this CPU's local APIC.
+// Finds the rates of TSC and APIC timer, against what the machine has of known rate. Takes 30 ms at
+// the most. Needs this CPU's local APIC.
 void time_init(const struct acpi_info *acpi);
 
 // Waits, busy.

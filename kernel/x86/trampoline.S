@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The first instructions of every CPU but the first: a page that is copied below 1 MiB, entered in real mode with CS
-// pointing at it. Addresses are relative to CS or found through EBX; the page itself is only read.
+// The first instructions of every CPU but the first: a page that is copied below 1 MiB, entered in
+// real mode with CS pointing at it. Addresses are relative to CS or found through EBX; the page
+// itself is only read.
 #define OFFSET(x) ((x) - trampoline_start)
 
 	.section .rodata.trampoline, "a"
@@ -30,7 +31,7 @@ protected:
 	movl %eax, %cr4
 	movl OFFSET(trampoline_root)(%ebx), %eax
 	movl %eax, %cr3
-	movl $0xC0000080, %ecx          // EFER: LME, and NXE, without which the tables are not valid
+	movl $0xC0000080, %ecx          // EFER: LME, and NXE for our tables
 	rdmsr
 	orl OFFSET(trampoline_efer)(%ebx), %eax
 	wrmsr
@@ -81,7 +82,7 @@ ap_entry:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
-	movq smp_root, %rax             // the kernel's own tables: those of the start had the low page besides
+	movq smp_root, %rax             // the kernel's tables, without the low page
 	movq %rax, %cr3
 	movq smp_stack, %rsp
 	movq smp_pcpu, %rdi

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Exceptions end in a panic, but for those at a place with a fixup; interrupts set a bit and are done.
+// Exceptions end in a panic, but for those at a place with a fixup; interrupts set a bit and are
+// done.
 #include "kernel/x86/trap.h"
 #include "kernel/x86/arch_pcpu.h"
 #include "kernel/x86/cpu.h"
@@ -18,10 +19,28 @@ extern const struct fixup fixup_start[], fixup_end[];
 u64 machine_stopping;
 
 static const char *const exception_names[] = {
-	"divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
-	"device not available", "double fault", "vector 9", "invalid TSS", "segment not present",
-	"stack fault", "general protection", "page fault", "vector 15", "x87 error", "alignment check",
-	"machine check", "SIMD error", "virtualization", "control protection",
+	"divide error",
+	"debug",
+	"NMI",
+	"breakpoint",
+	"overflow",
+	"bound range",
+	"invalid opcode",
+	"device not available",
+	"double fault",
+	"vector 9",
+	"invalid TSS",
+	"segment not present",
+	"stack fault",
+	"general protection",
+	"page fault",
+	"vector 15",
+	"x87 error",
+	"alignment check",
+	"machine check",
+	"SIMD error",
+	"virtualization",
+	"control protection",
 };
 
 static bool fix_up(struct trap_frame *f)
@@ -34,11 +53,12 @@ static bool fix_up(struct trap_frame *f)
 	return false;
 }
 
-// QEMU, asked for an interrupt that has gone in the meantime, delivers vector -1, which is a #GP with an error code that
-// no processor makes. Nothing has happened then.
+// QEMU, asked for an interrupt that has gone in the meantime, delivers vector -1, which is a #GP
+// with an error code that no processor makes. Nothing has happened then.
 static bool is_vanished_interrupt(const struct trap_frame *f)
 {
-	return f->vector == VECTOR_GENERAL_PROTECTION && f->error == (u64)-14 && (f->rflags & RFLAGS_IF);
+	return f->vector == VECTOR_GENERAL_PROTECTION && f->error == (u64)-14 &&
+	       (f->rflags & RFLAGS_IF);
 }
 
 void trap_exception(struct trap_frame *f)
@@ -51,7 +71,8 @@ void trap_exception(struct trap_frame *f)
 		this_pcpu()->arch->spurious++;
 		return;
 	}
-	panic_trap(f, f->vector < ARRAY_SIZE(exception_names) ? exception_names[f->vector] : "exception");
+	panic_trap(f,
+		f->vector < ARRAY_SIZE(exception_names) ? exception_names[f->vector] : "exception");
 }
 
 // Interrupts are off in here; the work itself is done by pcpu_loop.

@@ -15,10 +15,19 @@ enum { DATA, INTERRUPTS, FIFO, LINE_CONTROL, MODEM_CONTROL, LINE_STATUS, MODEM_S
 
 static bool present;
 
-bool serial_present(void) { return present; }
+bool serial_present(void)
+{
+	return present;
+}
 
-static u8 reg_read(u16 reg) { return port_in8((u16)(COM1 + reg)); }
-static void reg_write(u16 reg, u8 v) { port_out8((u16)(COM1 + reg), v); }
+static u8 reg_read(u16 reg)
+{
+	return port_in8((u16)(COM1 + reg));
+}
+static void reg_write(u16 reg, u8 v)
+{
+	port_out8((u16)(COM1 + reg), v);
+}
 
 void uart_init(void)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Saves and restores extended state by XSAVE, or by FXSAVE where that is all there is (SDM vol. 1, 13).
+// Saves and restores extended state by XSAVE, or by FXSAVE where that is all there is (SDM vol. 1,
+// 13).
 #include "kernel/x86/xstate.h"
 #include "kernel/x86/cpu.h"
 #include "lib/string.h"
@@ -17,8 +18,14 @@
 static u64 mask;
 static size_t size = LEGACY_SIZE;
 
-size_t xstate_size(void) { return size; }
-u64 xstate_mask(void) { return mask; }
+size_t xstate_size(void)
+{
+	return size;
+}
+u64 xstate_mask(void)
+{
+	return mask;
+}
 
 void xstate_init_cpu(void)
 {
@@ -61,9 +68,12 @@ void xstate_save(void *area, u64 *xcr0)
 	if (*xcr0 != mask)
 		xcr_write(0, mask);
 	if (cpu_info.xsaveopt)
-		__asm__ volatile("xsaveopt64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32)) : "memory");
+		__asm__ volatile(
+			"xsaveopt64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32))
+			: "memory");
 	else
-		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32)) : "memory");
+		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32))
+				 : "memory");
 }
 
 void xstate_load(const void *area, u64 xcr0)
@@ -72,7 +82,8 @@ void xstate_load(const void *area, u64 xcr0)
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 		return;
 	}
-	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32)) : "memory");
+	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((u32)mask), "d"((u32)(mask >> 32))
+			 : "memory");
 	if (xcr0 != mask)
 		xcr_write(0, xcr0);
 }

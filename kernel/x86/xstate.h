@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The extended processor state (x87, SSE, AVX, ...) of vcpus. The kernel itself uses none of it.
 //
-// Nothing says when a guest writes XCR0 (QEMU does not intercept XSETBV), so the register is taken for guest state:
-// read at every save, put back at every load. What is saved is always all that the processor has.
+// Nothing says when a guest writes XCR0 (QEMU does not intercept XSETBV), so the register is taken
+// for guest state: read at every save, put back at every load. What is saved is always all that the
+// processor has.
 #pragma once
 
 #include "lib/types.h"
@@ -21,5 +22,6 @@ void xstate_reset(void *area);
 // Keeps this CPU's state and its XCR0 (1 without XSAVE); afterwards XCR0 holds xstate_mask().
 void xstate_save(void *area, u64 *xcr0);
 
-// The reverse. xcr0 must be a value that the processor accepts: from xstate_save or checked against xstate_mask().
+// The reverse. xcr0 must be a value that the processor accepts: from xstate_save or checked against
+// xstate_mask().
 void xstate_load(const void *area, u64 xcr0);

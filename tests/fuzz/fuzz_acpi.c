@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The reader of ACPI tables: a PC's tables with bytes changed where the input says, their checksums then put right (or
-// not). Every view of memory is a copy of just its size, so a read beyond it is found.
-// link: kernel/x86/acpi.c
+// The reader of ACPI tables: a PC's tables with bytes changed where the input says, their checksums
+// then put right (or not). Every view of memory is a copy of just its size, so a read beyond it is
+// found. link: kernel/x86/acpi.c
 #include "tests/unit/acpi_tables.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -36,7 +36,8 @@ static void check(const struct acpi_info *info)
 			REQUIRE(info->cpus[i] != info->cpus[j]);
 }
 
-// The first byte: bit 0 chooses XSDT or RSDT, bit 1 leaves checksums wrong. Then three bytes a change: place and value.
+// The first byte: bit 0 chooses XSDT or RSDT, bit 1 leaves checksums wrong. Then three bytes a
+// change: place and value.
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct acpi_info info;
@@ -44,7 +45,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 	tables_make_pc(how & 1);
 	for (size_t i = 1; i + 3 <= size; i += 3) {
-		u32 at = (u32)(data[i] | data[i + 1] << 8) % (tables_next - 0x1000 + (u32)sizeof(tables_rsdp));
+		u32 at = (u32)(data[i] | data[i + 1] << 8) %
+			 (tables_next - 0x1000 + (u32)sizeof(tables_rsdp));
 
 		if (at < sizeof(tables_rsdp))
 			tables_rsdp[at] = data[i + 2];

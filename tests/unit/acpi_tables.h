@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ACPI tables for tests, made by hand in a piece of memory that stands for the physical memory below TABLES_SIZE.
-// What acpi_map_copy gives is a copy of exactly the size asked for, so that a reader who goes beyond it is caught.
+// ACPI tables for tests, made by hand in a piece of memory that stands for the physical memory
+// below TABLES_SIZE. What acpi_map_copy gives is a copy of exactly the size asked for, so that a
+// reader who goes beyond it is caught.
 #pragma once
 
 #include <stdlib.h>
@@ -39,7 +40,10 @@ static const void *acpi_map_copy(hpa_t a, size_t size)
 	return p;
 }
 
-static inline void put32(u32 at, u32 v) { memcpy(tables_memory + at, &v, 4); }
+static inline void put32(u32 at, u32 v)
+{
+	memcpy(tables_memory + at, &v, 4);
+}
 
 static inline void sum_fix(u8 *p, u32 size, u32 at)
 {
@@ -92,20 +96,22 @@ static void tables_end(bool extended)
 		sum_fix(tables_rsdp, 36, 32);
 }
 
-// A machine as QEMU's q35 describes it: two CPUs, an IOAPIC, an override, ECAM, power-off and reset.
+// A machine as QEMU's q35 describes it: two CPUs, an IOAPIC, an override, ECAM, power-off and
+// reset.
 static void tables_make_pc(bool extended)
 {
 	static const u8 madt[] = {
-		0, 0, 0xE0, 0xFE, 1, 0, 0, 0,                     // local APIC, flags
-		0, 8, 0, 0, 1, 0, 0, 0,                           // CPU, APIC id 0
-		0, 8, 1, 1, 1, 0, 0, 0,                           // CPU, APIC id 1
-		0, 8, 2, 2, 0, 0, 0, 0,                           // CPU that is not there
-		1, 12, 0, 0, 0, 0, 0xC0, 0xFE, 0, 0, 0, 0,        // IOAPIC
-		2, 10, 0, 0, 2, 0, 0, 0, 0, 0,                    // IRQ 0 is GSI 2
-		2, 10, 0, 9, 9, 0, 0, 0, 0x0F, 0,                 // IRQ 9: level, active low
+		0, 0, 0xE0, 0xFE, 1, 0, 0, 0,                       // local APIC, flags
+		0, 8, 0, 0, 1, 0, 0, 0,                             // CPU, APIC id 0
+		0, 8, 1, 1, 1, 0, 0, 0,                             // CPU, APIC id 1
+		0, 8, 2, 2, 0, 0, 0, 0,                             // CPU that is not there
+		1, 12, 0, 0, 0, 0, 0xC0, 0xFE, 0, 0, 0, 0,          // IOAPIC
+		2, 10, 0, 0, 2, 0, 0, 0, 0, 0,                      // IRQ 0 is GSI 2
+		2, 10, 0, 9, 9, 0, 0, 0, 0x0F, 0,                   // IRQ 9: level, active low
 		9, 16, 0, 0, 0x2C, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, // x2APIC id 300
 	};
-	static const u8 dsdt[] = {0x10, 0x05, 0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0A, 0x05, 0x01, 0x00, 0x00};
+	static const u8 dsdt[] = {0x10, 0x05, 0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0A,
+		0x05, 0x01, 0x00, 0x00};
 	u8 mcfg[24] = {0}, fadt[244 - 36] = {0};
 	u64 ecam = 0xB0000000;
 	u32 at;

@@ -90,7 +90,8 @@ TEST(skips_a_table_with_a_bad_sum)
 
 TEST(believes_no_table_length)
 {
-	static const u32 lengths[] = {0, 8, 35, 36, 37, 44, 0x10000, 0x100000, 0x7FFFFFFF, 0xFFFFFFFF};
+	static const u32 lengths[] = {
+		0, 8, 35, 36, 37, 44, 0x10000, 0x100000, 0x7FFFFFFF, 0xFFFFFFFF};
 
 	for (u32 t = 0; t < 3; t++)
 		for (u32 i = 0; i < ARRAY_SIZE(lengths); i++) {
@@ -109,7 +110,8 @@ TEST(believes_no_table_length)
 
 TEST(stops_at_an_entry_of_no_length)
 {
-	static const u8 madt[] = {0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 0, 8, 0, 7, 1, 0, 0, 0, 0, 0, 0, 8, 0, 8, 1, 0, 0, 0};
+	static const u8 madt[] = {
+		0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 0, 8, 0, 7, 1, 0, 0, 0, 0, 0, 0, 8, 0, 8, 1, 0, 0, 0};
 	static const u8 cut[] = {0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 0, 8, 0, 7, 1};
 
 	tables_begin();
@@ -145,8 +147,8 @@ TEST(counts_what_does_not_fit)
 
 TEST(takes_a_cpu_once)
 {
-	static const u8 madt[] = {0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 0, 8, 0, 5, 1, 0, 0, 0, 9, 16, 0, 0, 5, 0, 0, 0, 1, 0, 0,
-		0, 0, 0, 0, 0};
+	static const u8 madt[] = {0, 0, 0xE0, 0xFE, 0, 0, 0, 0, 0, 8, 0, 5, 1, 0, 0, 0, 9, 16, 0, 0,
+		5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
 
 	tables_begin();
 	table_add("APIC", madt, sizeof(madt), true);
@@ -158,7 +160,8 @@ TEST(takes_a_cpu_once)
 TEST(finds_no_power_off_in_other_names)
 {
 	// "_S5_" as a mere string, then a package whose first element is no number.
-	static const u8 dsdt[] = {0x0D, '_', 'S', '5', '_', 0, 8, '_', 'S', '5', '_', 0x12, 4, 2, 0x0B, 1, 0, 0, 0, 0};
+	static const u8 dsdt[] = {0x0D, '_', 'S', '5', '_', 0, 8, '_', 'S', '5', '_', 0x12, 4, 2,
+		0x0B, 1, 0, 0, 0, 0};
 	u8 fadt[244 - 36] = {0};
 	u32 at;
 
