@@ -40,9 +40,9 @@ static void pic_write(struct vm *vm, u16 port, unsigned size, u32 value)
 
 	(void)size;
 	vpic_write(&vm->pc.pic, port, (u8)value);
+	vm_irq_pic_update(vm);
 	if (visible != pc_irq0_visible(vm))
 		vpit_update(&vm->pc.pit);
-	vm_irq_pic_update(vm);
 }
 
 static u32 pit_read(struct vm *vm, u16 port, unsigned size)

@@ -44,7 +44,7 @@ static int test_failures; // of the running test
 		}                                                                                  \
 	} while (0)
 
-static int test_run_all(void)
+__attribute__((unused)) static int test_run_all(void)
 {
 	int passed = 0, failed = 0;
 
