@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What a model of Mezzanine supplies; kernel/micro and kernel/mono implement it and the linker
-// chooses.
+// The seam between the two architectures: what kernel/micro and kernel/mono supply; the linker picks one.
 #pragma once
 
-extern const char *const model_name;
+struct vm;
+
+extern const char *const model_name; // "micro" or "mono"
+
+// Once at start, before VMs are made.
+void model_init(void);
+
+// A VM is being built; its memory, vcpus and PC are there. NULL, or why it cannot be.
+const char *model_vm_create(struct vm *vm);

@@ -17,7 +17,9 @@ enum pcpu_work {
 	WORK_RESCHED = 1 << 1, // look at the run queue
 	WORK_KICK = 1 << 2,    // leave the guest once and look again
 	WORK_CONSOLE = 1 << 3, // bytes have come on the serial line
-	WORK_HALT = 1 << 4,    // another CPU panicked or powers off
+	WORK_REAP = 1 << 4,    // a VM has ended: vm_reap()
+	WORK_VM_INPUT = 1 << 5,  // a VM's console takes input again: vm_console_push_input()
+	WORK_HALT = 1 << 6,    // another CPU panicked or powers off
 };
 
 struct vcpu;
@@ -31,6 +33,7 @@ struct pcpu {
 
 	struct sched_vcpu *running; // S: what the scheduler gave us; NULL: idle
 	struct vcpu *loaded;        // own CPU: whose register state (FPU, debug, ...) is in the processor
+	struct vcpu *current;       // own CPU: whose run loop it is in
 
 	struct spinlock timer_lock;
 	struct list timers;  // T: by deadline

@@ -9,6 +9,9 @@ extern u64 trace_mask; // set of BIT(enum trace_event)
 
 void trace_write(enum trace_event event, u16 vm, u16 vcpu, u64 a, u64 b);
 
+// After console_init: the keys, and the mask of the kernel command line (trace=HEXMASK).
+void trace_init(void);
+
 #define TRACE(event, vm, vcpu, a, b)                                                               \
 	do {                                                                                       \
 		if (__builtin_expect((trace_mask >> (event)) & 1, 0))                              \

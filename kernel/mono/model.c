@@ -1,5 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The mono model's side of the seam.
+// The mono model: the parts that only it has.
 #include "kernel/core/model.h"
+#include "kernel/core/log.h"
 
 const char *const model_name = "mono";
+
+void model_init(void)
+{
+	log_line("model: mono, I/O is the kernel's");
+}
+
+const char *model_vm_create(struct vm *vm)
+{
+	(void)vm;
+	return NULL;
+}

@@ -26,6 +26,12 @@ enum vcpu_event { // bits of vcpu->events
 
 enum vcpu_mode { VCPU_RUN, VCPU_WAIT_SIPI };
 
+// A guest page that was used a moment ago: its guest-physical address and where it is.
+struct ram_cache {
+	u64 gpa;
+	u8 *page; // NULL: empty
+};
+
 struct vcpu {
 	u64 gpr[GPR_COUNT];       // o
 	u64 rip, rflags;          // o
@@ -33,10 +39,13 @@ struct vcpu {
 	u32 id;                   // c: index in the VM; its APIC id
 	enum vcpu_mode mode;      // o
 	u64 events;               // a: set of enum vcpu_event
+	u64 deferred;             // o: those of them that wait for the guest to be able to take them
 	u8 sipi_vector;           // a: valid while VCPU_SIPI is set
 
 	struct sched_vcpu sched;
-	struct pcpu *loaded_on;   // where its register state is in a processor; NULL: in memory
+	struct pcpu *loaded_on;   // a: where its register state is in a processor; NULL: in memory
+	bool halted;              // o: its exit was a HLT with nothing to wake it
+	u64 in_guest;             // a: it is in the guest or about to enter it: a kick needs an interrupt
 	void *arch;               // c: the vendor's control structure
 	void *xstate;             // c: FPU and extended state while not loaded
 	u64 xcr0;                 // o
@@ -46,11 +55,11 @@ struct vcpu {
 	struct vlapic lapic;
 	struct vpv pv;
 
+	struct ram_cache ram_cache[16]; // o
+
 	u64 exits[EXIT_REASONS];  // o, read by others as they are
 	u64 msr_refused;          // o: accesses to MSRs that the guest does not have
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16]; // o: kept for the guest, no effect
-	u64 misc_enable;          // o
-	u64 tsc_adjust;           // o
 };
 
 // Something changed that the vcpu must look at (an event bit or its vlapic): wakes it if it sleeps, makes it leave
@@ -59,3 +68,26 @@ void vcpu_kick(struct vcpu *v);
 
 // Sets event bits and kicks.
 void vcpu_post(struct vcpu *v, u64 events);
+
+// 0 or -ENOMEM. The vcpu sleeps in the scheduler; vcpu 0 is in VCPU_RUN, the others wait for SIPI.
+int vcpu_create(struct vm *vm, u32 id);
+void vcpu_destroy(struct vcpu *v); // its scheduler state is OFF
+void vcpu_reset(struct vcpu *v);   // as after power-on
+
+// Puts the vcpu's state into this CPU's registers, out of the CPU's last one; NULL: only the latter. For pcpu_loop.
+void vcpu_switch(struct vcpu *v);
+
+// Runs the vcpu, which is switched in, until this CPU has other work or the vcpu sleeps or ends. For pcpu_loop.
+void vcpu_run(struct vcpu *v);
+
+// The instruction at rip is done; moves past it. Its length is taken from the exit or decoded.
+void vcpu_skip(struct vcpu *v, const struct hvm_exit *exit);
+
+// Raises an exception in the guest at its current instruction.
+void vcpu_fault(struct vcpu *v, u8 vector, bool has_error, u32 error);
+
+// Handles one exit (exits.c).
+void vcpu_handle_exit(struct vcpu *v, struct hvm_exit *exit);
+
+// The guest sleeps until there is something for it (HLT).
+void vcpu_halt(struct vcpu *v);

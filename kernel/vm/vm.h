@@ -13,10 +13,11 @@
 #include "kernel/vm/gmap.h"
 #include "kernel/vm/pc.h"
 #include "kernel/vm/vcpu.h"
+#include "kernel/vm/vm_console.h"
 
 enum vm_state { VM_CREATING, VM_RUNNING, VM_STOPPING };
 
-enum vm_end { VM_END_NONE, VM_END_POWEROFF, VM_END_RESET, VM_END_EXIT, VM_END_STOPPED };
+enum vm_end { VM_END_NONE, VM_END_CLAIMED, VM_END_POWEROFF, VM_END_RESET, VM_END_EXIT, VM_END_STOPPED };
 
 struct vm {
 	u16 id;                         // c: 1.., owner of its frames
@@ -28,11 +29,16 @@ struct vm {
 	u64 state;                      // a: enum vm_state
 	u64 end;                        // a: enum vm_end, written once
 	u32 exit_code;                  // of VM_END_EXIT
+	u64 cause_claimed;              // a: somebody has written, or writes, cause
 	char cause[128];                // of VM_END_STOPPED, written before `end`
+	u64 vcpus_gone;                 // a: vcpus that have left the scheduler for good
+	u64 finishable;                 // a: all have; the reaper may take it
 
 	struct spinlock lock;           // rank LOCK_VM: pc and the devices on it
 	struct pc pc;                   // v: the virtual PC's chips (pc.h)
+	struct vm_input input;          // under the list's lock (vm_list.h): typed, not taken yet
 	struct vm_devices *devices;     // v: its virtual devices (devices/host_kernel/vm_devices.h)
+	bool pc_made;                   // pc_init has been called
 
 	struct gmap gmap;               // its own lock
 	u64 ram_low;                    // c: bytes of RAM from 0
@@ -59,6 +65,13 @@ struct vm {
 #define GPA_VGA_END      0xc0000ull
 #define GPA_BIOS         0xe0000ull    // ACPI tables; RAM, reserved for the guest
 #define GPA_BIOS_END     0x100000ull
+
+// Builds and starts a VM of the configuration; false: it could not be, which was reported, and nothing is left of it.
+// No lock held.
+bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left);
+
+// All its vcpus are gone: starts it again after a reset, else gives everything back. For the reaper.
+void vm_finish(struct vm *vm);
 
 // Ends the VM (first call wins): all its vcpus stop soon after. Any CPU, any locks below LOCK_SCHED. fmt: the cause as
 // people shall read it, for VM_END_STOPPED.

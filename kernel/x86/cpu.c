@@ -44,6 +44,7 @@ static void read_extended(void)
 		r = cpuid(0x80000001, 0);
 	cpu_info.svm = r.ecx >> 2 & 1;
 	cpu_info.nx = r.edx >> 20 & 1;
+	cpu_info.rdtscp = r.edx >> 27 & 1;
 	cpu_info.page_1g = r.edx >> 26 & 1;
 	cpu_info.tsc_invariant =
 		cpu_info.max_extended >= 0x80000007 && cpuid(0x80000007, 0).edx >> 8 & 1;
@@ -69,6 +70,7 @@ void cpu_identify(void)
 	cpu_info.xsave = r.ecx >> 26 & 1;
 	cpu_info.rdrand = r.ecx >> 30 & 1;
 	cpu_info.hypervisor = r.ecx >> 31 & 1;
+	cpu_info.emulated = cpu_info.hypervisor && cpuid(0x40000000, 0).ebx == 0x54474354; // "TCGT"
 	if (cpu_info.max_leaf >= 7) {
 		r = cpuid(7, 0);
 		cpu_info.smep = r.ebx >> 7 & 1;

@@ -3,38 +3,8 @@
 // can do.
 #pragma once
 
+#include "kernel/x86/regs.h"
 #include "lib/types.h"
-
-#define CR0_PE BIT(0)
-#define CR0_MP BIT(1)
-#define CR0_EM BIT(2)
-#define CR0_TS BIT(3)
-#define CR0_ET BIT(4)
-#define CR0_NE BIT(5)
-#define CR0_WP BIT(16)
-#define CR0_AM BIT(18)
-#define CR0_NW BIT(29)
-#define CR0_CD BIT(30)
-#define CR0_PG BIT(31)
-
-#define CR4_PSE        BIT(4)
-#define CR4_PAE        BIT(5)
-#define CR4_MCE        BIT(6)
-#define CR4_PGE        BIT(7)
-#define CR4_OSFXSR     BIT(9)
-#define CR4_OSXMMEXCPT BIT(10)
-#define CR4_UMIP       BIT(11)
-#define CR4_OSXSAVE    BIT(18)
-#define CR4_SMEP       BIT(20)
-#define CR4_SMAP       BIT(21)
-
-#define EFER_SCE  BIT(0)
-#define EFER_LME  BIT(8)
-#define EFER_LMA  BIT(10)
-#define EFER_NXE  BIT(11)
-#define EFER_SVME BIT(12)
-
-#define RFLAGS_IF BIT(9)
 
 #define MSR_APIC_BASE    0x1Bu
 #define MSR_TSC_DEADLINE 0x6E0u
@@ -146,6 +116,8 @@ struct cpu_info {
 	bool page_1g, nx, smep, smap, umip;
 	bool xsave, xsaveopt;
 	bool rdrand;
+	bool rdtscp;
+	bool emulated;   // by QEMU's TCG, whose quirks need care
 	bool hypervisor; // we run under one ourselves
 };
 

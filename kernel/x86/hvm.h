@@ -19,6 +19,7 @@ enum hvm_reg {
 	HVM_REG_COUNT
 };
 
+// The first six are numbered as in instruction encodings.
 enum hvm_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDTR, SEG_IDTR, SEG_COUNT };
 
 // Attributes as in a descriptor's bytes 5 and 6: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, D 10, G 11.
@@ -117,8 +118,8 @@ struct hvm_ops {
 
 	u64 (*reg_get)(const struct vcpu *v, enum hvm_reg r);
 	void (*reg_set)(struct vcpu *v, enum hvm_reg r, u64 value);
-	void (*seg_get)(const struct vcpu *v, enum hvm_seg s, struct hvm_segment *out);
-	void (*seg_set)(struct vcpu *v, enum hvm_seg s, const struct hvm_segment *in);
+	void (*seg_get)(const struct vcpu *v, unsigned s, struct hvm_segment *out);
+	void (*seg_set)(struct vcpu *v, unsigned s, const struct hvm_segment *in);
 
 	// Events. `can_irq`: RFLAGS.IF and no shadow; `can_nmi`: not within an NMI or a shadow.
 	void (*inject)(struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_error, u32 error);
@@ -144,5 +145,8 @@ struct hvm_ops {
 extern const struct hvm_ops *hvm;
 extern const struct hvm_ops svm_ops;
 
-// Chooses the table for this machine; panics with a clear message when none fits. Boot only.
+// Chooses the table for this machine and readies this CPU; panics with a clear message when none fits. Boot only.
 void hvm_init(void);
+
+// Readies another CPU. Boot only.
+void hvm_init_cpu(void);

@@ -5,6 +5,7 @@
 #include "kernel/core/timer.h"
 #include "kernel/x86/arch_pcpu.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/hvm.h"
 #include "kernel/x86/lapic.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/time.h"
@@ -168,6 +169,7 @@ _Noreturn void smp_main(struct pcpu *p)
 	lapic_init_cpu();
 	xstate_init_cpu();
 	timer_init_pcpu(p);
+	hvm_init_cpu();
 	atomic_store(&p->arch->started, 1);
 	pcpu_loop();
 }

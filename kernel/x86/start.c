@@ -3,10 +3,12 @@
 #include "kernel/core/cmdline.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
+#include "kernel/core/sched.h"
 #include "kernel/core/timer.h"
 #include "kernel/x86/arch_pcpu.h"
 #include "kernel/x86/boot.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/hvm.h"
 #include "kernel/x86/ioapic.h"
 #include "kernel/x86/lapic.h"
 #include "kernel/x86/paging.h"
@@ -90,6 +92,8 @@ static void start_on_own_stack(void *arg)
 	power_init(&acpi_info);
 	if (irq_route_isa(4, VECTOR_SERIAL, lapic_id()))
 		uart_enable_interrupt();
+	sched_init();
+	hvm_init();
 	smp_start(&boot_info, &acpi_info, max_cpus());
 	log_line("smp: %u CPUs run", pcpu_count);
 	mezz_main(&boot_info);

@@ -69,7 +69,7 @@ static bool calibrate_pm_timer(void)
 	u64 window = PM_TIMER_HZ * WINDOW_MS / 1000, passed = 0;
 	struct sample a = pm_sample(), b = a;
 
-	for (u32 i = 0; i < LOOPS_MAX / 100 && passed < window; i++) {
+	for (u32 i = 0; i < LOOPS_MAX && passed < window; i++) {
 		u64 now = port_in32(pm_port) & pm_mask;
 
 		passed = (now - a.known) & pm_mask;
@@ -96,7 +96,7 @@ static bool calibrate_pit(void)
 	port_out8(0x42, (u8)count);
 	port_out8(0x42, (u8)(count >> 8));
 	a = (struct sample){0, time_now(), lapic_timer_current()};
-	for (i = 0; i < LOOPS_MAX / 100 && !(port_in8(0x61) & 0x20); i++)
+	for (i = 0; i < LOOPS_MAX && !(port_in8(0x61) & 0x20); i++)
 		;
 	b = (struct sample){0, time_now(), lapic_timer_current()};
 	if (i < 10 || !(port_in8(0x61) & 0x20))

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// What a physical CPU does for ever: its posted work, its timers, the vcpu that the scheduler gives, idleness.
+#include "kernel/core/pcpu.h"
+#include "kernel/core/console.h"
+#include "kernel/core/frame.h"
+#include "kernel/core/sched.h"
+#include "kernel/core/timer.h"
+#include "kernel/vm/vcpu.h"
+#include "kernel/vm/vm_list.h"
+
+static void do_work(u64 work)
+{
+	if (work & WORK_CONSOLE)
+		console_input();
+	if (work & WORK_VM_INPUT)
+		vm_console_push_input();
+	if (work & WORK_REAP)
+		vm_reap();
+}
+
+// Scrubbing comes last, in slices, so that a CPU with nothing to do is never far from the run queue.
+static void idle(void)
+{
+	if (!frame_scrub_slice())
+		arch_idle();
+}
+
+void pcpu_loop(void)
+{
+	struct pcpu *p = this_pcpu();
+
+	for (;;) {
+		struct sched_vcpu *s;
+		u64 until;
+
+		do_work(atomic_exchange(&p->work, 0));
+		s = sched_next(time_now(), &until);
+		vcpu_switch(s ? container_of(s, struct vcpu, sched) : NULL);
+		timer_run(until);
+		if (s)
+			vcpu_run(container_of(s, struct vcpu, sched));
+		else
+			idle();
+	}
+}

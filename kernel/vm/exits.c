@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// What is done about each exit; one function a reason, in one table.
+#include "kernel/core/log.h"
+#include "kernel/core/trace.h"
+#include "kernel/vm/access.h"
+#include "kernel/vm/linear.h"
+#include "kernel/vm/policy.h"
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/regs.h"
+#include "lib/errno.h"
+
+typedef void handler(struct vcpu *v, struct hvm_exit *exit);
+
+void vcpu_fault(struct vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	hvm->inject(v, EVENT_EXCEPTION, vector, has_error, error);
+}
+
+void vcpu_page_fault(struct vcpu *v, const struct page_fault *fault)
+{
+	if (fault->fatal) {
+		vm_stop(v->vm, "page tables outside of RAM, for address 0x%lx at rip 0x%lx", fault->address, v->rip);
+		return;
+	}
+	hvm->reg_set(v, HVM_CR2, fault->address);
+	vcpu_fault(v, VECTOR_PF, true, fault->error);
+}
+
+// Moving past an instruction also ends a shadow, and traps if the guest single-steps.
+void vcpu_advance(struct vcpu *v, unsigned length)
+{
+	v->rip += length;
+	if (!(hvm->reg_get(v, HVM_EFER) & EFER_LMA))
+		v->rip = (u32)v->rip;
+	hvm->shadow_clear(v);
+	v->rflags &= ~RFLAGS_RF;
+	if (__builtin_expect((v->rflags & RFLAGS_TF) != 0, 0) && !hvm->injecting(v)) {
+		hvm->reg_set(v, HVM_DR6, hvm->reg_get(v, HVM_DR6) | BIT(14));
+		vcpu_fault(v, VECTOR_DB, false, 0);
+	}
+}
+
+// The length of the instruction at rip; 0: the guest has got an exception instead.
+static unsigned insn_length(struct vcpu *v)
+{
+	u8 bytes[INSN_LENGTH_MAX];
+	struct page_fault fault = {.fatal = true};
+	struct insn insn;
+	size_t n = linear_fetch(v, bytes, &fault);
+	unsigned length = decode_length_fast(bytes, n);
+
+	if (length)
+		return length;
+	if (!n) {
+		vcpu_page_fault(v, &fault);
+		return 0;
+	}
+	switch (decode_insn(&insn, bytes, n, linear_code_mode(v))) {
+	case 0:
+		return insn.length;
+	case -EAGAIN:
+		vcpu_page_fault(v, &fault);
+		return 0;
+	default: // another vcpu has changed it since
+		return 0;
+	}
+}
+
+void vcpu_skip(struct vcpu *v, const struct hvm_exit *exit)
+{
+	unsigned length = exit->length ? exit->length : insn_length(v);
+
+	if (length)
+		vcpu_advance(v, length);
+}
+
+static void on_interrupt(struct vcpu *v, struct hvm_exit *exit)
+{
+	(void)v;
+	(void)exit;
+	arch_take_interrupts();
+}
+
+static void on_nothing(struct vcpu *v, struct hvm_exit *exit)
+{
+	(void)v;
+	(void)exit;
+}
+
+static void on_irq_window(struct vcpu *v, struct hvm_exit *exit)
+{
+	(void)exit;
+	hvm->irq_window(v, false);
+	atomic_or(&v->events, VCPU_LAPIC);
+}
+
+static void on_cpuid(struct vcpu *v, struct hvm_exit *exit)
+{
+	u32 out[4];
+
+	cpuid_guest(v, (u32)v->gpr[RAX], (u32)v->gpr[RCX], out);
+	v->gpr[RAX] = out[0];
+	v->gpr[RBX] = out[1];
+	v->gpr[RCX] = out[2];
+	v->gpr[RDX] = out[3];
+	vcpu_skip(v, exit);
+}
+
+static void on_rdmsr(struct vcpu *v, struct hvm_exit *exit)
+{
+	u32 msr = (u32)v->gpr[RCX];
+	u64 value = 0;
+
+	if (msr_guest_read(v, msr, &value)) {
+		v->msr_refused++;
+		vcpu_fault(v, VECTOR_GP, true, 0);
+		return;
+	}
+	TRACE(TRACE_MSR, v->vm->id, v->id, msr, value);
+	v->gpr[RAX] = (u32)value;
+	v->gpr[RDX] = value >> 32;
+	vcpu_skip(v, exit);
+}
+
+static void on_wrmsr(struct vcpu *v, struct hvm_exit *exit)
+{
+	u32 msr = (u32)v->gpr[RCX];
+	u64 value = v->gpr[RDX] << 32 | (u32)v->gpr[RAX];
+
+	TRACE(TRACE_MSR, v->vm->id, v->id, msr | BIT(32), value);
+	if (msr_guest_write(v, msr, value)) {
+		v->msr_refused++;
+		vcpu_fault(v, VECTOR_GP, true, 0);
+		return;
+	}
+	vcpu_skip(v, exit);
+}
+
+static void on_hypercall(struct vcpu *v, struct hvm_exit *exit)
+{
+	bool wide = linear_code_mode(v) == DECODE_64;
+	u64 mask = wide ? ~0ull : 0xffffffffull;
+	u64 nr = v->gpr[RAX] & mask;
+	u64 *g = v->gpr;
+
+	// Before the call: it may inject something, which must find the instruction done.
+	vcpu_skip(v, exit);
+	g[RAX] = (u64)vpv_hypercall(v, nr, g[RBX] & mask, g[RCX] & mask, g[RDX] & mask, g[RSI] & mask, wide) & mask;
+	TRACE(TRACE_HYPERCALL, v->vm->id, v->id, nr, g[RAX]);
+}
+
+static void on_hlt(struct vcpu *v, struct hvm_exit *exit)
+{
+	vcpu_skip(v, exit);
+	vcpu_halt(v);
+}
+
+// The guest spins, on a lock perhaps that a waiting vcpu holds: its turn ends.
+static void on_pause(struct vcpu *v, struct hvm_exit *exit)
+{
+	vcpu_skip(v, exit);
+	pcpu_post(this_pcpu(), WORK_RESCHED);
+}
+
+static void on_gmap_fault(struct vcpu *v, struct hvm_exit *exit)
+{
+	u64 addr = exit->fault.addr.v;
+
+	TRACE(TRACE_FAULT, v->vm->id, v->id, addr, exit->fault.access);
+	if (!gmap_is_ram(&v->vm->gmap, addr)) {
+		access_mmio(v, exit);
+		return;
+	}
+	if (gmap_populate(&v->vm->gmap, addr))
+		vm_stop(v->vm, "out of memory for address 0x%lx", addr);
+}
+
+static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
+{
+	u8 bytes[INSN_LENGTH_MAX];
+	struct page_fault fault = {.fatal = true};
+	struct insn insn;
+	size_t n = linear_fetch(v, bytes, &fault);
+
+	(void)exit;
+	if (!n || decode_insn(&insn, bytes, n, linear_code_mode(v))) {
+		if (!n)
+			vcpu_page_fault(v, &fault);
+		return;
+	}
+	if (insn.map != INSN_0F || insn.opcode != 0x22)
+		return; // changed since: it runs again
+	u64 value = v->gpr[insn.rm & 15];
+	if (value > 15) {
+		vcpu_fault(v, VECTOR_GP, true, 0);
+		return;
+	}
+	vlapic_tpr_set(v, (u8)(value << 4));
+	hvm->tpr_set(v, (u8)value);
+	vcpu_advance(v, insn.length);
+}
+
+static void on_xsetbv(struct vcpu *v, struct hvm_exit *exit)
+{
+	u64 value = v->gpr[RDX] << 32 | (u32)v->gpr[RAX];
+	struct hvm_segment ss;
+
+	hvm->seg_get(v, SEG_SS, &ss);
+	if (!guest_features.xsave || !(hvm->reg_get(v, HVM_CR4) & CR4_OSXSAVE)) {
+		vcpu_fault(v, VECTOR_UD, false, 0);
+	} else if ((ss.attr >> 5 & 3) || (u32)v->gpr[RCX] || !xcr0_legal(value)) {
+		vcpu_fault(v, VECTOR_GP, true, 0);
+	} else {
+		// The guest's extended state, XCR0 with it, is in the processor while the vcpu is loaded.
+		xcr_write(0, value);
+		vcpu_skip(v, exit);
+	}
+}
+
+static void on_wbinvd(struct vcpu *v, struct hvm_exit *exit)
+{
+	vcpu_skip(v, exit); // no device sees memory behind the cache
+}
+
+static void on_undefined(struct vcpu *v, struct hvm_exit *exit)
+{
+	(void)exit;
+	vcpu_fault(v, VECTOR_UD, false, 0);
+}
+
+static void on_protection(struct vcpu *v, struct hvm_exit *exit)
+{
+	(void)exit;
+	vcpu_fault(v, VECTOR_GP, true, 0);
+}
+
+// Intercepted so that their delivery cannot loop in microcode for ever; else they are the guest's.
+static void on_exception(struct vcpu *v, struct hvm_exit *exit)
+{
+	if (exit->exception.vector == VECTOR_MC)
+		panic("machine check in VM %s", v->vm->name);
+	vcpu_fault(v, exit->exception.vector, exit->exception.has_error, exit->exception.error);
+}
+
+static void on_triple_fault(struct vcpu *v, struct hvm_exit *exit)
+{
+	(void)exit;
+	vm_stop(v->vm, "triple fault at rip 0x%lx, vcpu %u", v->rip, v->id);
+}
+
+static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
+{
+	vm_stop(v->vm, "the processor refused its state at rip 0x%lx, vcpu %u (exit 0x%lx)", v->rip, v->id, exit->code);
+}
+
+static void on_unknown(struct vcpu *v, struct hvm_exit *exit)
+{
+	vm_stop(v->vm, "unexpected exit 0x%lx at rip 0x%lx, vcpu %u", exit->code, v->rip, v->id);
+}
+
+static handler *const handlers[EXIT_REASONS] = {
+	[EXIT_INTERRUPT] = on_interrupt,
+	[EXIT_NMI] = on_interrupt,
+	[EXIT_IRQ_WINDOW] = on_irq_window,
+	[EXIT_NMI_WINDOW] = on_nothing,
+	[EXIT_GMAP_FAULT] = on_gmap_fault,
+	[EXIT_IO] = access_io,
+	[EXIT_CPUID] = on_cpuid,
+	[EXIT_RDMSR] = on_rdmsr,
+	[EXIT_WRMSR] = on_wrmsr,
+	[EXIT_HYPERCALL] = on_hypercall,
+	[EXIT_HLT] = on_hlt,
+	[EXIT_PAUSE] = on_pause,
+	[EXIT_CR8_WRITE] = on_cr8_write,
+	[EXIT_XSETBV] = on_xsetbv,
+	[EXIT_WBINVD] = on_wbinvd,
+	[EXIT_UNDEFINED] = on_undefined,
+	[EXIT_PROTECTION] = on_protection,
+	[EXIT_EXCEPTION] = on_exception,
+	[EXIT_TRIPLE_FAULT] = on_triple_fault,
+	[EXIT_INIT] = on_interrupt,
+	[EXIT_INVALID] = on_invalid,
+	[EXIT_UNKNOWN] = on_unknown,
+};
+
+void vcpu_handle_exit(struct vcpu *v, struct hvm_exit *exit)
+{
+	handlers[exit->reason](v, exit);
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// A VM's memory map: guest-physical address -> frame, in the tables that the processor walks.
+#include "kernel/core/frame.h"
+#include "kernel/core/log.h"
+#include "kernel/core/pcpu.h"
+#include "kernel/vm/gmap.h"
+#include "kernel/x86/hvm.h"
+#include "lib/errno.h"
+
+#define LEVELS    4
+#define ENTRIES   512
+#define ADDR_MASK 0x000ffffffffff000ull
+#define BLOCK     (2 * MiB)
+#define GPA_END   BIT(48)
+
+static u64 *table_at(hpa_t a) { return hpa_to_va(a); }
+static unsigned level_shift(int level) { return 12 + 9 * (unsigned)level; } // level 0 maps 4 KiB
+static u64 *entry_at(u64 *table, u64 gpa, int level) { return &table[gpa >> level_shift(level) & (ENTRIES - 1)]; }
+static hpa_t entry_hpa(u64 pte) { return hpa(pte & ADDR_MASK); }
+
+int gmap_init(struct gmap *g, u16 owner)
+{
+	*g = (struct gmap){.lock = SPINLOCK(LOCK_GMAP), .owner = owner, .tables = 1};
+	g->root = frame_alloc(owner, FRAME_TABLE, ORDER_4K);
+	return hpa_is_none(g->root) ? -ENOMEM : 0;
+}
+
+void gmap_add_ram(struct gmap *g, u64 start, u64 end)
+{
+	ASSERT(g->ranges < GMAP_RANGES && IS_ALIGNED(start | end, PAGE_SIZE) && end <= GPA_END);
+	if (start < end)
+		g->ram[g->ranges++] = (struct gmap_range){start, end};
+}
+
+static const struct gmap_range *range_of(const struct gmap *g, u64 gpa)
+{
+	for (unsigned i = 0; i < g->ranges; i++)
+		if (gpa >= g->ram[i].start && gpa < g->ram[i].end)
+			return &g->ram[i];
+	return NULL;
+}
+
+bool gmap_is_ram(const struct gmap *g, u64 gpa)
+{
+	return range_of(g, gpa) != NULL;
+}
+
+static void table_free(u64 *table, int level)
+{
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		u64 pte = table[i];
+
+		if (!pte)
+			continue;
+		if (level > 0 && !(pte & hvm->pte_large))
+			table_free(table_at(entry_hpa(pte)), level - 1);
+		else
+			frame_free(entry_hpa(pte), level ? ORDER_2M : ORDER_4K);
+	}
+	frame_free(va_to_hpa(table), ORDER_4K);
+}
+
+void gmap_destroy(struct gmap *g)
+{
+	if (g->root.v && !hpa_is_none(g->root))
+		table_free(table_at(g->root), LEVELS - 1);
+	g->root = HPA_NONE;
+	g->populated = g->tables = 0;
+}
+
+// The leaf's entry for gpa and its level, as far as tables are there; its value may be 0.
+static u64 *find(const struct gmap *g, u64 gpa, int *level)
+{
+	u64 *table = table_at(g->root);
+
+	for (int l = LEVELS - 1;; l--) {
+		u64 *e = entry_at(table, gpa, l);
+		u64 pte = READ_ONCE(*e);
+
+		if (l == 0 || !pte || (l <= 2 && (pte & hvm->pte_large))) {
+			*level = l;
+			return e;
+		}
+		table = table_at(entry_hpa(pte));
+	}
+}
+
+// Puts tables below the entry e of `level` until it reaches `down`; the entry there, NULL: no memory.
+static u64 *descend(struct gmap *g, u64 *e, u64 gpa, int level, int down)
+{
+	while (level > down) {
+		hpa_t t = frame_alloc(g->owner, FRAME_TABLE, ORDER_4K);
+
+		if (hpa_is_none(t))
+			return NULL;
+		g->tables++;
+		atomic_store(e, t.v | hvm->pte_table);
+		e = entry_at(table_at(t), gpa, --level);
+	}
+	return e;
+}
+
+static bool block_fits(const struct gmap_range *r, u64 gpa)
+{
+	u64 start = ALIGN_DOWN(gpa, BLOCK);
+
+	return start >= r->start && start + BLOCK <= r->end;
+}
+
+// A whole block if its table entry is still empty, the range covers it and there is one.
+static bool populate_block(struct gmap *g, const struct gmap_range *r, u64 gpa, u64 *e, int level)
+{
+	hpa_t block;
+
+	if (level < 1 || !block_fits(r, gpa))
+		return false;
+	e = descend(g, e, gpa, level, 1);
+	if (!e)
+		return false;
+	block = frame_alloc(g->owner, FRAME_GUEST, ORDER_2M);
+	if (hpa_is_none(block))
+		return false;
+	g->populated += ENTRIES;
+	atomic_store(e, block.v | hvm->pte_leaf_rwx | hvm->pte_large);
+	return true;
+}
+
+static int populate_frame(struct gmap *g, u64 gpa)
+{
+	int level;
+	u64 *e = find(g, gpa, &level);
+	hpa_t frame;
+
+	e = descend(g, e, gpa, level, 0);
+	if (!e)
+		return -ENOMEM;
+	frame = frame_alloc(g->owner, FRAME_GUEST, ORDER_4K);
+	if (hpa_is_none(frame))
+		return -ENOMEM;
+	g->populated++;
+	atomic_store(e, frame.v | hvm->pte_leaf_rwx);
+	return 0;
+}
+
+int gmap_populate(struct gmap *g, u64 gpa)
+{
+	const struct gmap_range *r = range_of(g, gpa);
+	int level, err = 0;
+	u64 *e;
+
+	if (!r)
+		return -EFAULT;
+	spin_lock(&g->lock);
+	e = find(g, gpa, &level);
+	if (!*e && !populate_block(g, r, gpa, e, level)) // else another vcpu was faster
+		err = populate_frame(g, gpa);
+	spin_unlock(&g->lock);
+	return err;
+}
+
+void *gmap_ptr(struct gmap *g, u64 gpa)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		int level;
+		u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, &level)) : 0;
+
+		if (pte)
+			return (u8 *)hpa_to_va(entry_hpa(pte)) + (gpa & (BIT(level_shift(level)) - 1));
+		if (gmap_populate(g, gpa))
+			return NULL;
+	}
+	return NULL;
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// The life of virtual machines: creation, start, end, reset and what remains of them (nothing).
+#include "devices/host_kernel/vm_devices.h"
+#include "kernel/core/console.h"
+#include "kernel/core/frame.h"
+#include "kernel/core/log.h"
+#include "kernel/core/model.h"
+#include "kernel/vm/loader.h"
+#include "kernel/vm/vm_list.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define LOG_LINES 64
+
+void vm_end(struct vm *vm, enum vm_end end, u32 code)
+{
+	if (!atomic_compare_exchange(&vm->end, VM_END_NONE, VM_END_CLAIMED))
+		return;
+	vm->exit_code = code;
+	atomic_store(&vm->end, end);
+	atomic_store(&vm->state, VM_STOPPING);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		vcpu_post(vm->vcpus[i], VCPU_STOP);
+}
+
+void vm_stop(struct vm *vm, const char *fmt, ...)
+{
+	char cause[sizeof(vm->cause)];
+	va_list args;
+
+	va_start(args, fmt);
+	format_v(cause, sizeof(cause), fmt, args);
+	va_end(args);
+	if (!atomic_exchange(&vm->cause_claimed, 1))
+		memcpy(vm->cause, cause, sizeof(cause));
+	vm_end(vm, VM_END_STOPPED, 0);
+}
+
+void log_vm(struct vm *vm, const char *fmt, ...)
+{
+	char text[160];
+	va_list args;
+
+	if (atomic_add(&vm->log_lines, 1) >= LOG_LINES)
+		return;
+	va_start(args, fmt);
+	format_v(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_line("%s: %s", vm->name, text);
+}
+
+// RAM from 0 with a hole for the screen, up to the PCI window; what is more goes above 4 GiB.
+static void layout(struct vm *vm, u64 memory)
+{
+	struct gmap *g = &vm->gmap;
+
+	vm->ram_low = MIN(memory, GPA_RAM_LOW_MAX);
+	vm->ram_high = memory - vm->ram_low;
+	gmap_add_ram(g, 0, MIN(vm->ram_low, GPA_VGA_HOLE));
+	gmap_add_ram(g, GPA_VGA_END, MAX(vm->ram_low, GPA_VGA_END));
+	gmap_add_ram(g, GPA_RAM_HIGH, GPA_RAM_HIGH + vm->ram_high);
+}
+
+static void give_back(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpus[i])
+			vcpu_destroy(vm->vcpus[i]);
+	if (vm->pc_made) {
+		vm_devices_destroy(vm);
+		pc_destroy(vm);
+	}
+	gmap_destroy(&vm->gmap);
+	kmem_free(vm, sizeof(*vm));
+}
+
+static const char *build(struct vm *vm)
+{
+	const struct bundle_vm *c = vm->config;
+
+	if (c->memory / PAGE_SIZE > frame_free_count())
+		return "not enough free memory";
+	if (gmap_init(&vm->gmap, vm->id))
+		return "out of memory";
+	layout(vm, c->memory);
+	vm->tsc_offset = 0 - time_now();
+	sched_vm_init(&vm->sched, c->weight, c->cap, c->affinity);
+	vm->vcpu_count = c->vcpus;
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		if (vcpu_create(vm, i))
+			return "out of memory for its vcpus";
+	pc_init(vm);
+	vm->pc_made = true;
+	if (vm_devices_create(vm))
+		return "out of memory for its devices";
+	pc_reset(vm);
+	return model_vm_create(vm);
+}
+
+// Fills memory and registers and lets vcpu 0 run; the VM is in the list.
+static const char *start(struct vm *vm)
+{
+	const char *why = "out of memory";
+
+	if (loader_load(vm, vm->config, &why))
+		return why;
+	atomic_store(&vm->state, VM_RUNNING);
+	sched_wake(&vm->vcpus[0]->sched);
+	return NULL;
+}
+
+bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
+{
+	u64 before = frame_free_count();
+	struct vm *vm = kmem_alloc(sizeof(*vm), (u16)(index + 1));
+	const char *why = vm ? NULL : "out of memory";
+
+	if (vm) {
+		vm->id = (u16)(index + 1);
+		vm->index = index;
+		vm->config = config;
+		vm->runs_left = runs_left;
+		vm->frames_before = before;
+		vm->lock = SPINLOCK(LOCK_VM);
+		memcpy(vm->name, config->name, sizeof(vm->name));
+		why = build(vm);
+		if (!why) {
+			vm_list_add(vm);
+			console_event("start %s", config->name);
+			log_line("%s: %llu MiB, %u vcpus", config->name, (unsigned long long)(config->memory / MiB), config->vcpus);
+			why = start(vm);
+			if (why)
+				vm_list_remove(vm);
+		}
+	}
+	if (why) {
+		console_event("stopped %s cannot start: %s", config->name, why);
+		log_line("%s: cannot start: %s", config->name, why);
+		if (vm)
+			give_back(vm);
+	}
+	return !why;
+}
+
+// How a VM ended, for people and for `mezz run`.
+static void report_end(struct vm *vm)
+{
+	switch (vm->end) {
+	case VM_END_POWEROFF:
+		console_event("poweroff %s", vm->name);
+		log_line("%s: powered off", vm->name);
+		break;
+	case VM_END_RESET:
+		console_event("reboot %s", vm->name);
+		log_line("%s: reset, starts again", vm->name);
+		break;
+	case VM_END_EXIT:
+		console_event("exit %s %u", vm->name, vm->exit_code);
+		log_line("%s: exit %u", vm->name, vm->exit_code);
+		break;
+	default:
+		console_event("stopped %s %s", vm->name, vm->cause);
+		log_line("%s: stopped: %s", vm->name, vm->cause);
+	}
+}
+
+// The same VM from its first instruction; its RAM keeps what it held, as a warm reset leaves it.
+static bool restart(struct vm *vm)
+{
+	const char *why;
+
+	vm->end = VM_END_NONE;
+	vm->cause_claimed = 0;
+	vm->log_lines = 0;
+	vm->vcpus_gone = 0;
+	vm->state = VM_CREATING;
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		sched_vcpu_init(&vm->vcpus[i]->sched, &vm->sched);
+		vcpu_reset(vm->vcpus[i]);
+	}
+	pc_reset(vm);
+	why = start(vm);
+	if (why)
+		format(vm->cause, sizeof(vm->cause), "cannot start again: %s", why);
+	return !why;
+}
+
+static void destroy(struct vm *vm)
+{
+	const struct bundle_vm *config = vm->config;
+	unsigned index = vm->index;
+	u32 runs_left = vm->runs_left;
+	u64 before = vm->frames_before;
+	bool again = runs_left && (vm->end == VM_END_POWEROFF || vm->end == VM_END_EXIT);
+
+	vm_log_use(vm);
+	vm_list_remove(vm);
+	give_back(vm);
+	console_event("frames %s %llu %llu", config->name, (unsigned long long)before,
+		(unsigned long long)frame_free_count());
+	if (again)
+		vm_create(config, index, runs_left - 1);
+}
+
+void vm_finish(struct vm *vm)
+{
+	report_end(vm);
+	if (vm->end == VM_END_RESET) {
+		if (restart(vm))
+			return;
+		vm->end = VM_END_STOPPED;
+		report_end(vm);
+	}
+	destroy(vm);
+}
+
+bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size)
+{
+	for (size_t done = 0, n; done < size; done += n) {
+		const u8 *p = gmap_is_ram(&vm->gmap, addr.v + done) ? gmap_ptr(&vm->gmap, addr.v + done) : NULL;
+
+		if (!p)
+			return false;
+		n = MIN(size - done, PAGE_SIZE - ((addr.v + done) & (PAGE_SIZE - 1)));
+		memcpy((u8 *)to + done, p, n);
+	}
+	return true;
+}
+
+bool guest_write(struct vm *vm, gpa_t addr, const void *from, size_t size)
+{
+	for (size_t done = 0, n; done < size; done += n) {
+		u8 *p = gmap_is_ram(&vm->gmap, addr.v + done) ? gmap_ptr(&vm->gmap, addr.v + done) : NULL;
+
+		if (!p)
+			return false;
+		n = MIN(size - done, PAGE_SIZE - ((addr.v + done) & (PAGE_SIZE - 1)));
+		memcpy(p, (const u8 *)from + done, n);
+	}
+	return true;
+}
+
+void *guest_ptr(struct vm *vm, gpa_t addr, size_t size)
+{
+	if (!size || size > PAGE_SIZE - (addr.v & (PAGE_SIZE - 1)))
+		return NULL;
+	return gmap_ptr(&vm->gmap, addr.v);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// The VMs that exist, and the reaper that finishes those that have ended.
+#pragma once
+
+#include "kernel/vm/vm.h"
+
+void vm_list_add(struct vm *vm);
+void vm_list_remove(struct vm *vm);
+unsigned vm_list_count(void);
+
+// Calls fn for each VM with the list locked (rank LOCK_VM_LIST), so that none goes away meanwhile.
+void vm_list_each(void (*fn)(struct vm *vm, void *arg), void *arg);
+
+// A vcpu of the VM has left the scheduler and every processor; with the last one the VM can be finished.
+void vm_vcpu_gone(struct vm *vm);
+
+// Finishes what has ended; true: there was something. Called by the idle side of pcpu_loop; no lock held.
+bool vm_reap(void);
+
+// Starts the VMs of the bundle; when the last has ended the machine powers off.
+void vm_list_start(const struct bundle *bundle);
+
+// Use of the processor and exits by cause of one VM, into the log.
+void vm_log_use(struct vm *vm);
+
+// The debug keys that show VMs.
+void vm_keys_register(void);
