@@ -17,6 +17,7 @@ static struct list parked; // VMs with ready vcpus whose cap is used up, by the 
 static struct pcpu *unparker; // wakes up for the first of `parked`
 static u64 idle;              // CPUs that have nothing to run and have not been told to look
 static u64 endless;           // CPUs whose turn has no end
+static u64 coming;            // CPUs that were idle, were told to look, and have not yet
 static u64 asked;             // CPUs that were told to look because of a preemption
 
 void sched_init(void)
@@ -25,13 +26,18 @@ void sched_init(void)
 	list_init(&queue);
 	list_init(&parked);
 	unparker = NULL;
-	idle = endless = asked = 0;
+	idle = endless = coming = asked = 0;
 	fair_init();
+}
+
+static u64 all_cpus(void)
+{
+	return pcpu_count >= 64 ? ~0ull : BIT(pcpu_count) - 1;
 }
 
 void sched_vm_init(struct sched_vm *vm, u32 weight, u32 cap, u64 affinity)
 {
-	u64 all = pcpu_count >= 64 ? ~0ull : BIT(pcpu_count) - 1;
+	u64 all = all_cpus();
 
 	*vm = (struct sched_vm){
 		.weight = weight, .cap = cap, .affinity = affinity & all ? affinity & all : all};
@@ -92,6 +98,7 @@ static void place(struct sched_vm *vm, u64 now)
 static void make_ready(struct sched_vcpu *v, u64 now)
 {
 	v->state = SCHED_READY;
+	v->told = NULL;
 	v->ready_since = now;
 	v->vm->ready_count++;
 	list_push_back(&v->vm->ready, &v->link);
@@ -103,14 +110,44 @@ static bool may_run(const struct sched_vm *vm, const struct pcpu *p)
 	return vm->affinity >> p->id & 1;
 }
 
-// The first VM in the queue that may run here and is not `but`.
+// An idle CPU that was told to take the vcpu, and has not looked yet, is about to have it.
+static bool spoken_for(const struct sched_vcpu *v, const struct pcpu *p)
+{
+	return v->told && v->told != p && coming >> v->told->id & 1;
+}
+
+// The VM's ready vcpu to run here: the first, or one of the next that came nearly as early and ran here last. NULL: other
+// CPUs are about to take them.
+static struct sched_vcpu *choose_vcpu(const struct sched_vm *vm, const struct pcpu *p)
+{
+	struct sched_vcpu *first = NULL;
+	unsigned looked = 0;
+
+	list_for_each(link, &vm->ready)
+	{
+		struct sched_vcpu *v = list_entry(link, struct sched_vcpu, link);
+
+		if (spoken_for(v, p))
+			continue;
+		if (!first)
+			first = v;
+		if (v->pcpu == p &&
+			fair_elapsed(first->ready_since, v->ready_since) <= fair.slice / 2)
+			return v;
+		if (++looked == LOOK_AHEAD)
+			break;
+	}
+	return first;
+}
+
+// The first VM in the queue that has something to run here and is not `but`.
 static struct sched_vm *first_here(const struct pcpu *p, const struct sched_vm *but)
 {
 	list_for_each(link, &queue)
 	{
 		struct sched_vm *vm = list_entry(link, struct sched_vm, link);
 
-		if (vm != but && may_run(vm, p))
+		if (vm != but && may_run(vm, p) && choose_vcpu(vm, p))
 			return vm;
 	}
 	return NULL;
@@ -136,7 +173,7 @@ static struct pcpu *least_entitled(u64 mask, u64 now, u64 *vtime)
 	return worst;
 }
 
-static bool tell_idle(const struct sched_vcpu *v)
+static bool tell_idle(struct sched_vcpu *v)
 {
 	u64 mask = v->vm->affinity & idle;
 	struct pcpu *p = this_pcpu();
@@ -148,12 +185,14 @@ static bool tell_idle(const struct sched_vcpu *v)
 	else if (!(mask >> p->id & 1))
 		p = pcpus[__builtin_ctzll(mask)];
 	idle &= ~BIT(p->id);
+	coming |= BIT(p->id);
+	v->told = p;
 	pcpu_post(p, WORK_RESCHED);
 	return true;
 }
 
 // A vcpu waits: sees to it that a CPU looks which should run it now, or else that the turn of one has an end.
-static void tell(const struct sched_vcpu *v, u64 now)
+static void tell(struct sched_vcpu *v, u64 now)
 {
 	const struct sched_vm *vm = v->vm;
 	struct pcpu *p;
@@ -190,12 +229,23 @@ void sched_wake(struct sched_vcpu *v)
 	spin_unlock(&lock);
 }
 
+static enum fair_rivals rivals(const struct sched_vm *vm, const struct pcpu *p)
+{
+	const struct sched_vm *first = first_here(p, NULL);
+
+	if (!first)
+		return FAIR_NOBODY;
+	// A VM that may run everywhere competes with all the others, those that run now included.
+	return first != vm || vm->affinity == all_cpus() || first_here(p, vm) ? FAIR_OTHERS
+									      : FAIR_ITSELF;
+}
+
 // The running vcpu leaves its CPU; its time is booked.
 static void leave(struct sched_vcpu *v, struct pcpu *p, enum sched_state state, u64 now)
 {
 	struct sched_vm *vm = v->vm;
 
-	fair_settle(vm, first_here(p, vm) != NULL);
+	fair_settle(v, rivals(vm, p));
 	vm->running--;
 	p->running = NULL;
 	endless &= ~BIT(p->id);
@@ -267,26 +317,6 @@ static void unpark(u64 now)
 	}
 }
 
-// The VM's ready vcpu to run here: the first, or one of the next that came nearly as early and ran here last.
-static struct sched_vcpu *choose_vcpu(const struct sched_vm *vm, const struct pcpu *p)
-{
-	struct sched_vcpu *first = list_first(&vm->ready, struct sched_vcpu, link);
-	unsigned looked = 0;
-
-	list_for_each(link, &vm->ready)
-	{
-		struct sched_vcpu *v = list_entry(link, struct sched_vcpu, link);
-
-		if (fair_diff(v->ready_since, first->ready_since) > (s64)(fair.slice / 2))
-			break;
-		if (v->pcpu == p)
-			return v;
-		if (++looked == LOOK_AHEAD)
-			break;
-	}
-	return first;
-}
-
 // What this CPU should run: of the VM with the least virtual time, or of one within a slice of it when that avoids a
 // migration. A woken vcpu is not passed over. `last` had its turn just now.
 static struct sched_vcpu *choose(const struct pcpu *p, const struct sched_vcpu *last)
@@ -307,8 +337,8 @@ static struct sched_vcpu *choose(const struct pcpu *p, const struct sched_vcpu *
 
 		if (fair_diff(vm->vtime, head->vtime) > (s64)fair_virtual(vm, fair.slice))
 			break;
-		v = choose_vcpu(vm, p);
-		if (v->pcpu == p && v != last && may_run(vm, p))
+		v = may_run(vm, p) ? choose_vcpu(vm, p) : NULL;
+		if (v && v->pcpu == p && v != last)
 			return v;
 	}
 	return best;
@@ -333,7 +363,7 @@ static void start(struct sched_vcpu *v, struct pcpu *p, u64 now)
 static bool turn_is_over(struct sched_vcpu *v, struct pcpu *p, const struct sched_vm *head, u64 now)
 {
 	s64 ahead = fair_diff(v->vm->vtime, head->vtime);
-	const struct sched_vcpu *waiter = list_first(&head->ready, struct sched_vcpu, link);
+	const struct sched_vcpu *waiter = choose_vcpu(head, p);
 
 	if (endless >> p->id & 1) { // they began to wait just now: the turn gets an end
 		endless &= ~BIT(p->id);
@@ -406,6 +436,7 @@ struct sched_vcpu *sched_next(u64 now, u64 *until)
 
 	spin_lock(&lock);
 	asked &= ~BIT(p->id);
+	coming &= ~BIT(p->id);
 	idle &= ~BIT(p->id);
 	if (!list_empty(&parked))
 		unpark(now);

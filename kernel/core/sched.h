@@ -30,7 +30,8 @@ struct sched_vm {
 	u64 affinity; // mask of CPU ids it may run on
 	u64 cap_used; // ticks used in the period that began at cap_period; more than allowed is carried over
 	u64 cap_period;
-	u64 slept_since; // when it had nothing to run last
+	u64 slept_since; // when it last ceased to have something to run
+	u64 others_then; // the average virtual time of the others then
 	bool active;     // counts in the average virtual time
 	bool parked;     // has used up its cap: waits for its next period
 	u64 used;        // ticks of processor time in all
@@ -44,6 +45,7 @@ struct sched_vcpu {
 	bool exiting;
 	bool woken;        // READY: because it was woken, not because its turn ended
 	struct pcpu *pcpu; // where it runs, or ran last
+	struct pcpu *told; // READY: the idle CPU that was told to take it
 	u64 since;         // RUNNING: accounted up to here
 	u64 turn;          // RUNNING: begin of its turn
 	u64 charged;       // RUNNING: ticks of this turn that count in vtime

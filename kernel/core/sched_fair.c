@@ -5,11 +5,12 @@
 // virtual times stay together. V, the average over all VMs that compete, weighted by their weights, is what a VM with
 // its exact share would have; w * (V - vtime) is the service that a VM lags behind (the lags add up to zero). Four rules
 // keep it meaningful:
-//  1. A VM that wakes is placed no further behind than V minus a small bonus: sleep saves nothing up. What it is
-//     ahead it keeps, so frequent short sleep wins nothing.
+//  1. A VM that wakes is as far behind V as it was when it fell asleep, or by a small bonus if that is more and V has
+//     moved so far: sleep saves nothing up, loses nothing, and short sleep wins nothing.
 //  2. A VM that had all it could use (none of its vcpus waited) may not lag more than a bound at the end of a turn.
 //     So a weight that is worth more CPUs than the VM has vcpus neither saves up time nor pulls V back.
-//  3. A VM that ran while nobody wanted its CPU is not ahead at the end of its turn: idle time costs nothing.
+//  3. A turn at whose end nobody wants the CPU does not put the VM ahead: idle time costs nothing. When nobody but the
+//     VM itself wants it, the lead is bounded.
 //  4. No turn is charged with more than two slices: turns are longer only while nobody waits.
 #include "kernel/core/sched_fair.h"
 #include "kernel/core/log.h"
@@ -31,6 +32,7 @@ void fair_init(void)
 		.period = time_from_ns(SCHED_CAP_NS),
 		.charge_max = time_from_ns(2 * SCHED_SLICE_NS),
 		.bonus = time_from_ns(2000000),
+		.lead_max = time_from_ns(3 * SCHED_SLICE_NS),
 		.lag_max = time_from_ns(4 * SCHED_SLICE_NS),
 		.granularity = time_from_ns(250000),
 		.nap = time_from_ns(1000000000),
@@ -96,10 +98,15 @@ static u64 average_without(const struct sched_vm *vm)
 	return base + (u64)((offset - mine) / (s64)(weights - vm->weight));
 }
 
+static s64 bound(const struct sched_vm *vm, u64 ticks)
+{
+	return (s64)fair_virtual(vm, ticks) * (s64)(vm->running + 1);
+}
+
 static void bound_lag(struct sched_vm *vm)
 {
 	s64 behind = fair_diff(average(), vm->vtime);
-	s64 allowed = (s64)fair_virtual(vm, fair.lag_max) * (s64)(vm->running + 1);
+	s64 allowed = bound(vm, fair.lag_max);
 	u64 ratio;
 
 	if (behind <= allowed)
@@ -109,33 +116,39 @@ static void bound_lag(struct sched_vm *vm)
 	set_vtime(vm, vm->vtime + (u64)((unsigned __int128)(u64)(behind - allowed) * ratio >> 16));
 }
 
-void fair_settle(struct sched_vm *vm, bool opposed)
+void fair_settle(const struct sched_vcpu *v, enum fair_rivals rivals)
 {
+	struct sched_vm *vm = v->vm;
+	s64 ahead, excess;
+
 	if (!vm->active || weights == vm->weight)
 		return; // it is alone
-	if (!opposed) {
-		u64 others = average_without(vm);
-
-		if (fair_diff(vm->vtime, others) > 0) {
-			set_vtime(vm, others);
-			return;
-		}
+	if (rivals != FAIR_OTHERS) {
+		ahead = fair_diff(vm->vtime, average_without(vm));
+		excess = rivals == FAIR_NOBODY ? MIN(ahead, (s64)fair_virtual(vm, v->charged))
+					       : ahead - bound(vm, fair.lead_max);
+		if (excess > 0)
+			set_vtime(vm, vm->vtime - (u64)excess);
 	}
 	if (vm->ready_count == 0)
 		bound_lag(vm);
 }
 
+// Keeps what the VM was behind when it fell asleep, lets it fall behind further up to the bonus only.
 static void activate(struct sched_vm *vm, u64 now)
 {
-	if (!weights) {
-		base = vm->vtime;
-	} else {
-		u64 earliest = average() - fair_virtual(vm, fair.bonus);
+	u64 others = weights ? average() : base;
+	u64 kept = vm->vtime + fair_elapsed(vm->others_then, others);
+	u64 latest = others - fair_virtual(vm, fair.bonus);
 
-		if (fair_diff(vm->vtime, earliest) < 0 ||
-			fair_elapsed(vm->slept_since, now) > fair.nap)
-			vm->vtime = earliest;
-	}
+	if (!weights)
+		vm->vtime = others;
+	else if (fair_elapsed(vm->slept_since, now) > fair.nap)
+		vm->vtime = latest;
+	else if (fair_diff(kept, latest) < 0)
+		vm->vtime = kept;
+	else if (fair_diff(latest, vm->vtime) > 0)
+		vm->vtime = latest;
 	vm->active = true;
 	weights += vm->weight;
 	offset += fair_diff(vm->vtime, base) * (s64)vm->weight;
@@ -145,8 +158,11 @@ static void deactivate(struct sched_vm *vm, u64 now)
 {
 	offset -= fair_diff(vm->vtime, base) * (s64)vm->weight;
 	weights -= vm->weight;
+	if (!weights)
+		base = vm->vtime;
 	vm->active = false;
 	vm->slept_since = now;
+	vm->others_then = weights ? average() : base;
 }
 
 void fair_update(struct sched_vm *vm, u64 now)

@@ -10,6 +10,7 @@ struct fair_ticks {
 	u64 period;      // SCHED_CAP_NS
 	u64 charge_max;  // of one turn
 	u64 bonus;       // a VM that wakes may be so much service behind the average
+	u64 lead_max;    // a VM that others leave a CPU to may be so much ahead, for each vcpu
 	u64 lag_max;     // a VM that has all it wants may be so much behind, for each vcpu
 	u64 granularity; // a woken vcpu preempts one that is ahead by this much of its VM's service
 	u64 nap;         // a VM that slept longer starts afresh
@@ -43,9 +44,10 @@ u64 fair_vtime_now(const struct sched_vcpu *v, u64 now);
 // Books the time that the running vcpu has used.
 void fair_account(struct sched_vcpu *v, u64 now);
 
-// At the end of a turn: bounds the VM's lead, when nobody wanted its CPU (!opposed), and its lag, when none of its
-// vcpus had to wait.
-void fair_settle(struct sched_vm *vm, bool opposed);
+// At the end of a turn, by who waits for the CPU: bounds the VM's lead unless others do, and its lag when none of its
+// vcpus has to wait.
+enum fair_rivals { FAIR_NOBODY, FAIR_ITSELF, FAIR_OTHERS };
+void fair_settle(const struct sched_vcpu *v, enum fair_rivals rivals);
 
 // After ready_count, running or parked changed: the VM begins or ceases to compete.
 void fair_update(struct sched_vm *vm, u64 now);
