@@ -10,6 +10,7 @@
 #define REACTION  3000 // from posted work to sched_next
 #define NEVER     TIMER_NEVER
 #define VMS_MAX   40
+#define GRAIN     0.001 // CPUs: two turns in 10 s
 #define VCPUS_MAX 16
 
 struct sim_vcpu {
