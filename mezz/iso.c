@@ -30,7 +30,7 @@ struct menu {
 };
 
 // Straight to the kernel, without a menu. Only UEFI needs GRUB's video drivers: a BIOS machine stays in text
-// mode, where the kernel can write.
+// mode, where the kernel can write. `multiboot2` chooses a mode itself, so that is said behind it.
 static bool write_menu(int fd, const void *arg)
 {
 	const struct menu *menu = arg;
@@ -38,6 +38,7 @@ static bool write_menu(int fd, const void *arg)
 	char *text = print_text("if [ \"$grub_platform\" = efi ]; then insmod all_video; fi\n"
 				"multiboot2 /boot/mezzanine.elf %s\n"
 				"module2 /boot/bundle\n"
+				"if [ \"$grub_platform\" = pc ]; then set gfxpayload=text; fi\n"
 				"boot\n",
 		args);
 	bool ok = write_all(fd, text, strlen(text)) == 0;
