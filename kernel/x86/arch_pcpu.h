@@ -27,7 +27,7 @@ struct arch_pcpu {
 	struct tss tss;
 	u64 spurious; // interrupts nobody asked for
 	u64 stack_top;
-	u64 started; // atomic: it has reached its own code
+	u64 started; // atomic: when it reached its own code, in ticks; 0: not yet
 };
 
 // Makes CPU `id`: its struct and its stacks.

@@ -105,19 +105,32 @@ static bool wait_started(const struct pcpu *p, u64 ns)
 	return atomic_load(&p->arch->started);
 }
 
+// A CPU's clock must show a moment between the two at which it was started and seen to run.
+static void check_clock(const struct pcpu *p, u64 before)
+{
+	u64 there = p->arch->started, after = time_now();
+
+	if (there < before || there > after)
+		log_line("smp: CPU %u's TSC differs from the boot CPU's by about %lld ns", p->id,
+			(long long)(there < before ? -(s64)time_to_ns(before - there)
+						   : (s64)time_to_ns(there - after)));
+}
+
 static bool start_one(struct pcpu *p, hpa_t page)
 {
 	u32 startup = LAPIC_STARTUP | (u32)(page.v >> PAGE_SHIFT);
+	u64 before = time_now();
 
 	smp_stack = p->arch->stack_top;
 	smp_pcpu = p;
 	atomic_store(&pcpus[p->id], p);
 	lapic_send(p->apic_id, startup);
-	if (wait_started(p, STARTUP_WAIT_NS))
+	if (!wait_started(p, STARTUP_WAIT_NS))
+		lapic_send(p->apic_id, startup);
+	if (wait_started(p, ANSWER_WAIT_NS)) {
+		check_clock(p, before);
 		return true;
-	lapic_send(p->apic_id, startup);
-	if (wait_started(p, ANSWER_WAIT_NS))
-		return true;
+	}
 	lapic_send(p->apic_id,
 		LAPIC_INIT); // so that it does not come later and use the next one's stack
 	pcpus[p->id] = NULL;
@@ -170,6 +183,6 @@ _Noreturn void smp_main(struct pcpu *p)
 	xstate_init_cpu();
 	timer_init_pcpu(p);
 	hvm_init_cpu();
-	atomic_store(&p->arch->started, 1);
+	atomic_store(&p->arch->started, time_now() | 1);
 	pcpu_loop();
 }
