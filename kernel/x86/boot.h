@@ -31,6 +31,10 @@ hpa_t boot_alloc(size_t size);
 // Gives all RAM that is left to the frame allocator. Then boot_alloc is over.
 void boot_memory_handover(void);
 
+// Bytes of RAM that the kernel took before the frame allocator counted: the image, page tables,
+// bookkeeping.
+u64 boot_memory_used(void);
+
 // Gives the frame allocator the boot stack and the boot page tables too, which must be out of use.
 void boot_memory_release_start(void);
 

@@ -16,6 +16,7 @@ static const struct boot_info *info;
 static struct boot_range
 	taken[TAKEN_MAX]; // first: what serves the start alone; image, module, what we gave out
 static u32 taken_count;
+static u64 allocated; // bytes given out by boot_alloc
 
 static void take(u64 start, u64 end)
 {
@@ -92,6 +93,7 @@ hpa_t boot_alloc(size_t size)
 			blocker = find_blocker(at, at + size, 0);
 			if (!blocker) {
 				take(at, at + size);
+				allocated += size;
 				arch_zero(hpa_to_va(hpa(at)), size);
 				return hpa(at);
 			}
@@ -133,6 +135,11 @@ void boot_memory_handover(void)
 	for (u32 i = 0; i < info->map_count; i++)
 		if (info->map[i].type == BOOT_RAM)
 			give_free(info->map[i].start, info->map[i].end, i);
+}
+
+u64 boot_memory_used(void)
+{
+	return image_hpa(boot_only_start) - (u64)image_start + allocated;
 }
 
 void boot_memory_release_start(void)

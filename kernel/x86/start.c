@@ -96,6 +96,8 @@ static void start_on_own_stack(void *arg)
 	hvm_init();
 	smp_start(&boot_info, &acpi_info, max_cpus());
 	log_line("smp: %u CPUs run", pcpu_count);
+	log_line("boot: image, page tables and bookkeeping of frames take %llu KiB",
+		(unsigned long long)(boot_memory_used() / KiB));
 	mezz_main(&boot_info);
 }
 
