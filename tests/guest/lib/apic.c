@@ -47,8 +47,14 @@ u32 apic_id(void)
 {
 	return apic_is_x2() ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
 }
+static void spurious(struct trap *t)
+{
+	(void)t; // takes no EOI
+}
+
 void apic_enable(void)
 {
+	trap_handle(SPURIOUS_VECTOR, spurious);
 	apic_write(APIC_SVR, 0x100 | SPURIOUS_VECTOR);
 }
 void apic_eoi(void)

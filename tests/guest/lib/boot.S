@@ -126,7 +126,10 @@ boot_gdt:
 	.quad	0x00CF9B000000FFFF // SEL_CODE32
 	.quad	0x00009B000000FFFF // SEL_CODE16
 	.quad	0x000093000000FFFF // SEL_DATA16
-	.fill	6 + 2 * MAX_CPUS, 8, 0
+	.fill	4, 8, 0 // SEL_FREE
+	.quad	0x00AFFB000000FFFF // SEL_USER_CODE
+	.quad	0x00CFF3000000FFFF // SEL_USER_DATA
+	.fill	2 * MAX_CPUS, 8, 0
 boot_gdt_end:
 	.global	boot_gdt_ptr
 boot_gdt_ptr:

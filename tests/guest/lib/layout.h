@@ -13,5 +13,7 @@
 #define SEL_CODE32 0x18
 #define SEL_CODE16 0x20 // base 0, limit 64 KiB
 #define SEL_DATA16 0x28
-#define SEL_FREE   0x30 // five descriptors for a test's own use, shared by all CPUs
+#define SEL_FREE   0x30 // four descriptors for a test's own use, shared by all CPUs
+#define SEL_USER_CODE 0x53 // 64-bit
+#define SEL_USER_DATA 0x5B
 #define SEL_TSS    0x60 // two descriptors a CPU

@@ -17,7 +17,7 @@ struct __attribute__((packed)) tss {
 // At the bottom of each CPU's stack, so that it needs no register to be found.
 struct cpu {
 	u64 try_sp; // stack that a fault goes back to; 0: none
-	u64 try_error, try_cr2, try_rip;
+	u64 try_error, try_cr2, try_rip, try_rax;
 	u32 index; // 0: the boot CPU
 	u32 apic_id;
 	u64 random; // state of the generator

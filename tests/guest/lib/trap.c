@@ -80,6 +80,7 @@ void trap_dispatch(struct trap *t)
 	cpu->try_error = t->error;
 	cpu->try_cr2 = read_cr2();
 	cpu->try_rip = t->rip;
+	cpu->try_rax = t->rax;
 	t->rip = (u64)try_landing;
 	t->rsp = cpu->try_sp;
 	t->cs = SEL_CODE64;
@@ -99,6 +100,10 @@ u64 try_error(void)
 u64 try_cr2(void)
 {
 	return this_cpu()->try_cr2;
+}
+u64 try_rax(void)
+{
+	return this_cpu()->try_rax;
 }
 u64 try_rip(void)
 {

@@ -23,8 +23,9 @@ void trap_handle(u32 vector, trap_fn *fn);
 // vector goes before. fn is left in its middle: it must not hold what others wait for.
 int try_call(void (*fn)(void *), void *arg);
 
-// Error code, CR2 and RIP of this CPU's last exception that try_call caught.
+// Error code, CR2, RIP and RAX of this CPU's last exception that try_call caught.
 u64 try_error(void);
+u64 try_rax(void);
 u64 try_cr2(void);
 u64 try_rip(void);
 
