@@ -25,6 +25,7 @@
 #define F1_ECX_XSAVE      BIT(26)
 #define F1_ECX_NEED_XSAVE 0x30001000u // AVX, F16C, FMA
 #define F1_EDX_HTT        BIT(28)
+#define F6_EAX_ARAT       4u // the APIC timer always runs: a guest needs no other to wake from idle
 #define F7_EBX_NEED_XSAVE BIT(5)      // AVX2
 #define F7_ECX_NEED_XSAVE 0x600u      // VAES, VPCLMUL
 #define F7_ECX_UMIP       BIT(2)
@@ -159,6 +160,9 @@ static void basic(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
 		break;
 	case 1:
 		features_1(v, out);
+		break;
+	case 6:
+		out[0] = F6_EAX_ARAT;
 		break;
 	case 7:
 		if (subleaf == 0)
