@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The groups of benchmarks, each in a file of its own, and the network server that plays their partner.
+#pragma once
+
+void cpu_tests(void);    // cpu.c: work without exits
+void memory_tests(void); // memory.c: pages that are new to the VM
+void exit_tests(void);   // exits.c: instructions that may exit; the ring-0 ones through rigbench.ko
+void timer_tests(void);  // exits.c: how late a sleep ends
+void ipi_tests(void);    // cpu.c: two processes on two CPUs
+void block_tests(const char *device);     // block.c: O_DIRECT on a block device
+void net_tests(const char *ip, int port); // net.c: TCP with the server at ip:port
+void net_loopback_tests(void);            // net.c: the same within the guest
+void net_up(const char *interface, const char *ip, const char *mask); // ip may be NULL
+
+// Serves net_tests until it is killed; port 0 picks one. Prints "PORT n".
+int net_server(const char *ip, int port);

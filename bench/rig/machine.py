@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""The emulated machine, the same for every peer, in the modes of measuring."""
+import os
+
+from . import paths
+
+CPU = os.environ.get("MEZZ_BENCH_CPU") or "EPYC,+svm,+npt,-monitor,-rdtscp,-xsave"
+MEMORY = 2048  # MiB
+GUEST_MEMORY = 512
+
+# Mode: CPUs of the machine and of the guest, and QEMU's words.
+MODES = {
+    "icount": (1, ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]),
+    "wall1": (1, ["-accel", "tcg,thread=multi"]),
+    "wall2": (2, ["-accel", "tcg,thread=multi"]),
+}
+
+
+def cpus(mode):
+    return MODES[mode][0]
+
+
+def command(mode, memory=MEMORY):
+    """QEMU's command line; peers add to it and do not change it."""
+    return [paths.QEMU, "-M", "q35", "-cpu", CPU, "-smp", str(cpus(mode)), "-m", str(memory),
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
+            "-serial", "stdio", "-seed", "1", "-rtc", "base=2026-11-22T00:00:00,clock=vm"] + MODES[mode][1]
+
+
+def disk(more=""):
+    """The machine's virtio disk: a raw image of 128 MiB in the page cache."""
+    image = os.path.join(paths.IMAGES, "disk.raw")
+    if not os.path.exists(image):
+        with open(image, "wb") as f:
+            for _ in range(128):
+                f.write(bytes(range(256)) * 4096)
+    return ["-drive", "id=d0,if=none,format=raw,cache=unsafe,aio=threads,file=" + image,
+            "-device", "virtio-blk-pci,drive=d0" + ("," + more if more else "")]
