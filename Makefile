@@ -2,11 +2,19 @@
 # One door for developers: make, check, unit, test, run, gdb, bench, fuzz, format.
 # Every .c and .S file in a folder belongs to what the folder builds; there are no lists to keep.
 
-CC      ?= gcc
+#   make                        both kernels and mezz; CC=clang, DEBUG=1 (in build/debug), V=1 (shows commands)
+#   make check                  format, headers alone, both compilers, unit tests: before every commit
+#   make test                   everything that is tested; the last line is "N passed, N failed"
+#   make run                    two Debian VMs on two CPUs, with a shell in each; RUNFLAGS="..." for `mezz run`
+#   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=mono, CONFIG=FILE
+#   make system, make guests-test, make unit, make fuzz, make bench, make format, make clean
+
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
-BUILD   ?= build
+BUILD   ?= $(if $(DEBUG),build/debug,build)
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-7s %s\n' $(1) $@)
 HOSTCC  ?= $(CC)
 MODELS  := micro mono
 
@@ -23,8 +31,8 @@ KCFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel
 	   -mgeneral-regs-only -fno-omit-frame-pointer -fstack-protector-strong \
 	   -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-strict-aliasing \
 	   -ffunction-sections -fdata-sections -fno-jump-tables -fcf-protection=none \
-	   $(KWARN) $(INC)
-KLDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
+	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG -Og)
+KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
 KDIRS   := lib kernel/core kernel/x86 kernel/x86/svm kernel/vm devices devices/host_kernel
@@ -34,11 +42,13 @@ kobj     = $(patsubst %,$(BUILD)/kernel/%.o,$(call ksrc,$(1)))
 
 $(BUILD)/kernel/%.c.o: %.c Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
-	$(CC) $(KCFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(KCFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/kernel/%.S.o: %.S Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -std=gnu17 -fstack-protector-strong,$(KCFLAGS)) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
+	$(call say,AS)
+	$(Q)$(CC) $(filter-out -std=gnu17 -fstack-protector-strong,$(KCFLAGS)) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
 
 # Generated headers: the guest's DSDT from its ASL source.
 $(BUILD)/gen/stamp: $(wildcard kernel/vm/*.asl) tools/asl2h
@@ -49,10 +59,11 @@ $(BUILD)/gen/stamp: $(wildcard kernel/vm/*.asl) tools/asl2h
 # Linked twice: the second time with the table of symbols (weak in the code) that a backtrace prints.
 define KERNEL_RULE
 $(BUILD)/mezzanine-$(1).elf: $$(call kobj,$(1)) kernel/x86/kernel.lds tools/symtab
-	$$(CC) $$(KLDFLAGS) -T kernel/x86/kernel.lds -o $$@.bare $$(call kobj,$(1))
-	tools/symtab $$@.bare > $$@.sym.S
-	$$(CC) -c -o $$@.sym.o $$@.sym.S
-	$$(CC) $$(KLDFLAGS) -T kernel/x86/kernel.lds -o $$@ $$(call kobj,$(1)) $$@.sym.o
+	$$(call say,LD)
+	$$(Q)$$(CC) $$(KLDFLAGS) -T kernel/x86/kernel.lds -o $$@.bare $$(call kobj,$(1))
+	$$(Q)tools/symtab $$@.bare > $$@.sym.S
+	$$(Q)$$(CC) -c -o $$@.sym.o $$@.sym.S
+	$$(Q)$$(CC) $$(KLDFLAGS) -T kernel/x86/kernel.lds -o $$@ $$(call kobj,$(1)) $$@.sym.o
 	@rm -f $$@.bare $$@.sym.S $$@.sym.o
 endef
 $(foreach m,$(MODELS),$(eval $(call KERNEL_RULE,$(m))))
@@ -63,11 +74,13 @@ MEZZSRC := $(sort $(wildcard mezz/*.c))
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(HOSTCC) $(HCFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(HOSTCC) $(HCFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/mezz: $(MEZZSRC:%.c=$(BUILD)/host/%.o)
 	@mkdir -p $(@D)
-	$(HOSTCC) -o $@ $^ -lyaml
+	$(call say,LD)
+	$(Q)$(HOSTCC) -o $@ $^ -lyaml
 
 # ---------------------------------------------------------------- unit tests
 # tests/unit/test_x.c names in its `// link:` lines what it is linked with.
@@ -80,7 +93,8 @@ linked   = $(shell sed -n 's,^// link: ,,p' $(1))
 .SECONDEXPANSION:
 $(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
-	$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
+	$(call say,UNIT)
+	$(Q)$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
 
 unit: $(UNITS)
 	@tools/run-units $(UNITS)
@@ -89,8 +103,65 @@ include tests/guest/guest.mk
 include tests/fuzz/fuzz.mk
 include bench/bench.mk
 
+# ---------------------------------------------------------------- check: before every commit
+CSOURCES = $(shell git ls-files '*.c' '*.h')
+
+check-format:
+	@clang-format --dry-run -Werror $(CSOURCES)
+
+format:
+	clang-format -i $(CSOURCES)
+
+check-headers: $(BUILD)/gen/stamp
+	@tools/check-headers $(BUILD) gcc clang
+
+check-gcc check-clang: check-%:
+	@$(MAKE) --no-print-directory BUILD=build/check-$* CC=$* HOSTCC=$* all
+
+CHECKS  := check-format check-headers check-gcc check-clang unit
+
+# Each check is done though another failed; the unit tests' last line is the last line.
+check:
+	@tools/setup
+	@tools/run-steps -j2 $(CHECKS)
+
+# ---------------------------------------------------------------- test: everything
+DECODE_RUNS ?= 10000000
+
+unit-decode: $(BUILD)/unit/test_decode
+	@MEZZ_DECODE_RUNS=$(DECODE_RUNS) $<
+
+guests-test: all guests
+	@tests/guest/run.py --build $(BUILD)
+
+mezz-test: $(BUILD)/mezz
+	@tests/system/test_mezz_run.py $(BUILD)/mezz
+
+system: all guests images
+	@tests/system/run.py --build $(BUILD) $(SYSTEM_FLAGS)
+
+images:
+	@tools/guest-images >$(if $(V),/dev/stdout,/dev/null)
+
+test:
+	@tools/setup
+	@tools/run-steps -j2 $(CHECKS) unit-decode mezz-test guests-test system
+
+# ---------------------------------------------------------------- to use and to look inside
+MODEL   ?= micro
+CONFIG  ?= examples/two-vms.yaml
+
+run:
+	@tools/setup
+	@$(MAKE) --no-print-directory -j2 all images
+	@$(BUILD)/mezz run --model $(MODEL) --cpus 2 --log $(BUILD)/log $(RUNFLAGS) $(CONFIG)
+
+gdb: all images
+	@tools/gdb $(BUILD) $(MODEL) $(CONFIG) $(GDBFLAGS)
+
 clean:
 	rm -rf build
 
-.PHONY: all unit clean
+.PHONY: all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
+	guests-test mezz-test system images run gdb
 -include $(wildcard $(BUILD)/kernel/*/*.d $(BUILD)/kernel/*/*/*.d $(BUILD)/kernel/*/*/*/*.d $(BUILD)/host/*/*.d)

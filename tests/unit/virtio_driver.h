@@ -5,6 +5,8 @@
 #include "devices/host_test/host_test.h"
 #include "devices/virtqueue.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { D_NEXT = 1, D_WRITE = 2, D_INDIRECT = 4 };
