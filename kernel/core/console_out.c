@@ -147,6 +147,7 @@ static void flush_all(void)
 			rounds = 0;
 		before = tail;
 	}
+	serial_write_sync(NULL, 0); // until all is sent
 }
 
 void out_flush(void)

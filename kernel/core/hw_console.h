@@ -12,7 +12,7 @@ bool serial_present(void);
 // Writes as many of the bytes as the UART takes now, without waiting; how many that was.
 size_t serial_try_write(const u8 *bytes, size_t n);
 
-// Waits until all is written; bounded, so that a dead UART cannot hold up a panic.
+// Waits until all is written and sent; bounded, so that a dead UART cannot hold up a panic.
 void serial_write_sync(const void *bytes, size_t n);
 
 // The next byte received, -1 when there is none. WORK_CONSOLE is posted to CPU 0 when bytes come.

@@ -25,16 +25,29 @@ struct spinlock {
 
 #define SPINLOCK(r) ((struct spinlock){.rank = (r)})
 
+// lockcheck.c: panics when this CPU holds a lock of the same or a higher rank, or drops what it does not hold.
+void lock_check_take(u8 rank);
+void lock_check_drop(u8 rank);
+
+#ifdef DEBUG
+#define LOCK_CHECK(what, rank) lock_check_##what(rank)
+#else
+#define LOCK_CHECK(what, rank) ((void)0)
+#endif
+
 static inline void spin_lock(struct spinlock *l)
 {
-	u16 ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+	u16 ticket;
 
+	LOCK_CHECK(take, l->rank);
+	ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
 	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
 		cpu_relax();
 }
 
 static inline void spin_unlock(struct spinlock *l)
 {
+	LOCK_CHECK(drop, l->rank);
 	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
 }
 

@@ -10,6 +10,7 @@ enum { DATA, INTERRUPTS, FIFO, LINE_CONTROL, MODEM_CONTROL, LINE_STATUS, MODEM_S
 
 #define LSR_RECEIVED 0x01
 #define LSR_EMPTY    0x20
+#define LSR_SENT     0x40
 #define FIFO_SIZE    16
 #define SYNC_LOOPS   1000000 // for one byte; at 115200 bit/s it takes 87 us
 
@@ -71,6 +72,8 @@ void serial_write_sync(const void *bytes, size_t n)
 	const u8 *b = bytes;
 	size_t done = 0;
 
+	if (!present)
+		return;
 	for (u32 loops = 0; done < n && loops < SYNC_LOOPS; loops++) {
 		size_t wrote = serial_try_write(b + done, n - done);
 
@@ -78,6 +81,9 @@ void serial_write_sync(const void *bytes, size_t n)
 		if (wrote)
 			loops = 0;
 	}
+	// The last bytes are still on their way, and the machine may go off next.
+	for (u32 loops = 0; loops < SYNC_LOOPS && !(reg_read(LINE_STATUS) & LSR_SENT); loops++)
+		;
 }
 
 int serial_read(void)
