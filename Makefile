@@ -27,11 +27,18 @@ KWARN   := $(WARN) -Wconversion
 INC     := -I. -Ikernel/x86 -I$(BUILD)/gen
 
 # ---------------------------------------------------------------- the kernel
-KCFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mno-red-zone \
+KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mno-red-zone \
 	   -mgeneral-regs-only -fno-omit-frame-pointer -fstack-protector-strong \
 	   -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-strict-aliasing \
 	   -ffunction-sections -fdata-sections -fno-jump-tables -fcf-protection=none \
-	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG -Og)
+	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
+# For speed what runs while guests run; the rest, most of it at start, for size.
+HOT     := lib/% kernel/x86/svm/% kernel/core/sched% kernel/core/timer% kernel/core/frame% kernel/core/pcpu% \
+	   kernel/core/trace% kernel/vm/run% kernel/vm/exits% kernel/vm/vcpu% kernel/vm/vlapic% kernel/vm/vpv% \
+	   kernel/vm/irq% kernel/vm/vioapic% kernel/vm/gmap% kernel/vm/access% kernel/vm/linear% \
+	   kernel/vm/decode% kernel/vm/emulate% kernel/vm/msr% kernel/vm/cpuid% kernel/x86/lapic% \
+	   kernel/x86/trap% kernel/x86/pcpu% kernel/x86/time% kernel/x86/xstate% devices/virt%
+optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,-Os))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
@@ -43,7 +50,7 @@ kobj     = $(patsubst %,$(BUILD)/kernel/%.o,$(call ksrc,$(1)))
 $(BUILD)/kernel/%.c.o: %.c Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(KCFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(KCFLAGS) $(call optimize,$<) -MMD -MP -c -o $@ $<
 
 $(BUILD)/kernel/%.S.o: %.S Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)

@@ -17,10 +17,9 @@ DefinitionBlock ("", "DSDT", 2, "MEZZ", "MEZZPC", 1)
             {
                 WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0, 0, 1)
                 IO (Decode16, 0x0CF8, 0x0CF8, 1, 8)
+                // VPCI_IO_BASE .. VPCI_IO_END
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
-                    0, 0x0000, 0x0CF7, 0, 0x0CF8)
-                WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
-                    0, 0x0D00, 0xFFFF, 0, 0xF300)
+                    0, 0xC000, 0xFFFF, 0, 0x4000)
                 // GPA_PCI_WINDOW .. GPA_PCI_END
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                     0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)

@@ -77,6 +77,7 @@ static void setup(void)
 		pci_config_init(&probes[i].config, &id, true);
 		pci_config_bar(&probes[i].config, 0, 0x4000, PCI_BAR_64);
 		pci_config_bar(&probes[i].config, 2, 0x1000, 0);
+		pci_config_bar(&probes[i].config, 3, 0x40, PCI_BAR_IO);
 		CHECK_EQ(vpci_add(pci, 3 + 4 * i, &probe_ops, &probes[i]), 0);
 	}
 	vpci_reset(pci);
@@ -213,6 +214,34 @@ TEST(bars_outside_of_the_window_do_not_decode)
 	set(7, PCI_BAR_0 + 4, 4, 1); // above 4 GiB
 	CHECK(!vpci_mmio_read(pci, 0xdfffc000, 4, &value));
 	CHECK(!vpci_mmio_read(pci, 0x1dfffc000, 4, &value));
+}
+
+TEST(port_bars_decode_in_their_window)
+{
+	u64 memory;
+	u32 value, at;
+
+	setup();
+	at = get(7, PCI_BAR_0 + 12) & ~3u;
+	CHECK(at >= VPCI_IO_BASE && at + 0x40 <= VPCI_IO_END && at % 0x40 == 0);
+	CHECK(at != (get(3, PCI_BAR_0 + 12) & ~3u));
+	CHECK(!vpci_io_read(pci, at, 4, &value));
+	set(7, PCI_COMMAND, 2, PCI_COMMAND_IO);
+	CHECK(vpci_io_read(pci, at + 0x3e, 2, &value));
+	CHECK_EQ(value, 0x7788);
+	CHECK_EQ(probes[1].bar, 3);
+	CHECK_EQ(probes[1].offset, 0x3e);
+	CHECK(!vpci_io_read(pci, at + 0x3e, 4, &value));
+	CHECK(!vpci_mmio_read(pci, at, 4, &memory)); // ports are no memory
+	CHECK(vpci_io_write(pci, at, 1, 0x1ff));
+	CHECK_EQ(probes[1].value, 0xff);
+	set(7, PCI_BAR_0 + 12, 4, 0x3f8); // not over the chips of the PC
+	CHECK(!vpci_io_read(pci, 0x3c0, 1, &value));
+	set(7, PCI_BAR_0 + 12, 4, 0xffffffc0);
+	CHECK(!vpci_io_read(pci, 0xffc0, 1, &value));
+	set(7, PCI_BAR_0 + 12, 4, 0xffc0);
+	CHECK(vpci_io_read(pci, 0xffff, 1, &value));
+	CHECK(!vpci_io_read(pci, 0xffff, 2, &value));
 }
 
 TEST(pins_share_lines)
