@@ -23,9 +23,16 @@ void boot_copy_cmdline(struct boot_info *info, const char *text, size_t max);
 // Finds ACPI's root pointer in the BIOS' area if the boot loader gave none (ACPI 6.4, 5.2.5.1).
 void boot_find_rsdp(struct boot_info *info);
 
+// Where the image lies.
+struct boot_image {
+	hpa_t start;
+	hpa_t start_only; // from here on what serves the start alone: boot stack, boot page tables
+	hpa_t end;
+};
+
 // Memory before the frame allocator: pages from the RAM below 4 GiB that nobody uses. Zeroed;
-// panics if there is none.
-void boot_memory_init(const struct boot_info *info);
+// panics if there is none. `info` must stay in place.
+void boot_memory_init(const struct boot_info *info, const struct boot_image *image);
 hpa_t boot_alloc(size_t size);
 
 // Gives all RAM that is left to the frame allocator. Then boot_alloc is over.

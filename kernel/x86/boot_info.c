@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Helpers of the readers of boot loaders' information.
 #include "kernel/x86/boot.h"
-#include "kernel/x86/arch.h"
+#include "kernel/core/pcpu.h" // for arch.h: the real one, or the fake one of a test
 #include "lib/string.h"
 
 #define BIOS_AREA     0xE0000ull

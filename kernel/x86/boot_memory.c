@@ -3,18 +3,15 @@
 // and in the end tells the frame allocator what is left.
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
-#include "kernel/x86/arch.h"
 #include "kernel/x86/boot.h"
-#include "kernel/x86/paging.h"
+#include "kernel/core/pcpu.h" // for arch.h: the real one, or the fake one of a test
 
 #define TAKEN_MAX 32
 
-extern char image_start[], boot_only_start[],
-	image_end[]; // image_start: physical, the others linked high
-
 static const struct boot_info *info;
-static struct boot_range
-	taken[TAKEN_MAX]; // first: what serves the start alone; image, module, what we gave out
+static struct boot_image image;
+// What is not free: first the start's own memory, then image, module, what we gave out.
+static struct boot_range taken[TAKEN_MAX];
 static u32 taken_count;
 static u64 allocated; // bytes given out by boot_alloc
 
@@ -30,25 +27,24 @@ static void take(u64 start, u64 end)
 	taken[taken_count++] = (struct boot_range){start, end, BOOT_RESERVED};
 }
 
-static u64 image_hpa(const char *p)
+static void take_bytes(hpa_t start, u64 size)
 {
-	return (u64)p - KERNEL_BASE;
+	take(ALIGN_DOWN(start.v, PAGE_SIZE), ALIGN_UP(start.v + size, PAGE_SIZE));
 }
 
-void boot_memory_init(const struct boot_info *boot_info)
+void boot_memory_init(const struct boot_info *boot_info, const struct boot_image *where)
 {
 	info = boot_info;
-	take(image_hpa(boot_only_start), image_hpa(image_end));
+	image = *where;
+	taken_count = 0;
+	allocated = 0;
+	take(image.start_only.v, image.end.v);
 	take(0, MiB); // the first MiB is the firmware's, and ours for the trampoline
 	if (!hpa_is_none(info->module))
-		take(ALIGN_DOWN(info->module.v, PAGE_SIZE),
-			ALIGN_UP(info->module.v + info->module_size, PAGE_SIZE));
+		take_bytes(info->module, info->module_size);
 	if (info->screen.kind == BOOT_SCREEN_PIXELS)
-		take(ALIGN_DOWN(info->screen.base.v, PAGE_SIZE),
-			ALIGN_UP(
-				info->screen.base.v + (u64)info->screen.pitch * info->screen.height,
-				PAGE_SIZE));
-	take((u64)image_start, image_hpa(boot_only_start));
+		take_bytes(info->screen.base, (u64)info->screen.pitch * info->screen.height);
+	take(image.start.v, image.start_only.v);
 }
 
 static bool overlaps(const struct boot_range *r, u64 start, u64 end)
@@ -139,11 +135,10 @@ void boot_memory_handover(void)
 
 u64 boot_memory_used(void)
 {
-	return image_hpa(boot_only_start) - (u64)image_start + allocated;
+	return image.start_only.v - image.start.v + allocated;
 }
 
 void boot_memory_release_start(void)
 {
-	paging_unmap((u64)boot_only_start, taken[0].end - taken[0].start);
-	frame_add_range(hpa(taken[0].start), hpa(taken[0].end));
+	frame_add_range(image.start_only, image.end);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads what a Multiboot2 boot loader passes (Multiboot2 specification 2.0, 3.6): a list of tags.
 #include "kernel/x86/boot.h"
-#include "kernel/x86/arch.h"
+#include "kernel/core/pcpu.h" // for arch.h: the real one, or the fake one of a test
 #include "lib/string.h"
 
 #define INFO_MAX (1 * MiB)

@@ -3,7 +3,7 @@
 // public/arch-x86/hvm/start_info.h). All its addresses are believed only below 4 GiB, where
 // everything is mapped.
 #include "kernel/x86/boot.h"
-#include "kernel/x86/arch.h"
+#include "kernel/core/pcpu.h" // for arch.h: the real one, or the fake one of a test
 #include "lib/string.h"
 
 #define START_MAGIC 0x336EC578u

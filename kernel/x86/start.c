@@ -31,6 +31,18 @@ static struct arch_pcpu early_arch;
 
 bool boot_stack_used = true;
 
+// By the linker: the first is a physical address, the others lie in the image's mapping.
+extern char image_start[], boot_only_start[], image_end[];
+
+static struct boot_image image_place(void)
+{
+	return (struct boot_image){
+		.start = hpa((u64)image_start),
+		.start_only = hpa((u64)boot_only_start - KERNEL_BASE),
+		.end = hpa((u64)image_end - KERNEL_BASE),
+	};
+}
+
 static void read_boot_info(u32 loader, hpa_t at)
 {
 	boot_info.module = HPA_NONE;
@@ -82,6 +94,7 @@ static u32 max_cpus(void)
 static void start_on_own_stack(void *arg)
 {
 	boot_stack_used = false;
+	paging_unmap((u64)boot_only_start, (u64)(image_end - boot_only_start));
 	boot_memory_release_start();
 	desc_load(arg);
 	timer_init_pcpu(arg);
@@ -113,6 +126,7 @@ static struct pcpu *create_boot_cpu(void)
 
 _Noreturn void kernel_main(u32 loader, u32 info)
 {
+	struct boot_image image = image_place();
 	struct pcpu *p;
 
 	uart_init();
@@ -121,7 +135,7 @@ _Noreturn void kernel_main(u32 loader, u32 info)
 	cpu_protect();
 	init_early_pcpu();
 	read_boot_info(loader, hpa(info));
-	boot_memory_init(&boot_info);
+	boot_memory_init(&boot_info, &image);
 	paging_init(&boot_info);
 	screen_init(&boot_info.screen);
 	log_boot_info();
