@@ -62,6 +62,12 @@ bool pc_irq0_visible(const struct vm *vm)
 	       !(vm->pc.ioapic.redirect[TIMER_PIN] & REDIRECT_MASKED);
 }
 
+void pc_irq0_latch(struct vm *vm)
+{
+	vpic_line_set(&vm->pc.pic, VPIT_IRQ, false);
+	vpic_line_set(&vm->pc.pic, VPIT_IRQ, true);
+}
+
 bool pc_extint_pending(struct vm *vm)
 {
 	return vpic_pending(&vm->pc.pic);
@@ -104,6 +110,8 @@ static void ioapic_write(struct vm *vm, u32 offset, u64 value)
 
 	if (offset & 3)
 		return;
+	if (!visible)
+		vpit_look(&vm->pc.pit);
 	vioapic_mmio_write(vm, offset, (u32)value);
 	if (visible != pc_irq0_visible(vm))
 		vpit_update(&vm->pc.pit);

@@ -27,9 +27,11 @@ static u32 all_ones(unsigned size)
 
 static u32 pic_read(struct vm *vm, u16 port, unsigned size)
 {
-	u32 value = vpic_read(&vm->pc.pic, port);
+	u32 value;
 
 	(void)size;
+	vpit_look(&vm->pc.pit);
+	value = vpic_read(&vm->pc.pic, port);
 	vm_irq_pic_update(vm); // a read may be a poll
 	return value;
 }
@@ -39,6 +41,8 @@ static void pic_write(struct vm *vm, u16 port, unsigned size, u32 value)
 	bool visible = pc_irq0_visible(vm);
 
 	(void)size;
+	if (!visible)
+		vpit_look(&vm->pc.pit);
 	vpic_write(&vm->pc.pic, port, (u8)value);
 	vm_irq_pic_update(vm);
 	if (visible != pc_irq0_visible(vm))

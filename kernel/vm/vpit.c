@@ -213,26 +213,48 @@ static bool channel_write(struct vpit_channel *c, u8 value, u64 now)
 	return true;
 }
 
+// An edge has come since the last one that was delivered.
+static bool edge_due(const struct vpit *p, u64 now)
+{
+	return next_edge(&p->ch[0], p->edges) <= now;
+}
+
 void vpit_update(struct vpit *p)
 {
-	u64 now = now_clock(), edge = next_edge(&p->ch[0], p->edges), next, wait;
+	u64 now = now_clock(), next, wait;
 
-	if (p->stopped || edge == TIMER_NEVER || !pc_irq0_visible(p->vm)) {
+	if (!pc_irq0_visible(p->vm)) {
 		timer_cancel(&p->timer);
 		return;
 	}
-	if (edge <= now) {
+	if (edge_due(p, now)) {
 		p->edges = now;
 		vm_irq_set(p->vm, VPIT_IRQ, false);
 		vm_irq_set(p->vm, VPIT_IRQ, true);
 	}
 	next = next_edge(&p->ch[0], now);
-	if (next == TIMER_NEVER)
+	if (next == TIMER_NEVER || p->stopped) {
+		timer_cancel(&p->timer);
 		return;
+	}
 	wait = next - now;
 	if (periodic(&p->ch[0]))
 		wait = MAX(wait, clock_from_ns(VPIT_MIN_PERIOD_NS, VPIT_HZ) + 1);
 	timer_set(&p->timer, clock_deadline(wait, VPIT_HZ));
+}
+
+void vpit_look(struct vpit *p)
+{
+	u64 now = now_clock();
+
+	if (!edge_due(p, now))
+		return;
+	if (pc_irq0_visible(p->vm)) {
+		vpit_update(p);
+		return;
+	}
+	p->edges = now;
+	pc_irq0_latch(p->vm);
 }
 
 static void fired(struct timer *t)

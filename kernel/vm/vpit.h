@@ -50,11 +50,16 @@ void vpit_write(struct vpit *p, u16 port, u8 value);
 u8 vpit_port61_read(struct vpit *p);
 void vpit_port61_write(struct vpit *p, u8 value);
 
-// Masks at PIC or IOAPIC may have changed: delivers the edge that was missed, sets the timer or leaves it.
+// Masks at PIC or IOAPIC have changed: sets the timer or leaves it.
 void vpit_update(struct vpit *p);
+
+// The PIC is about to be looked at or changed, or a mask: an edge that came while nobody saw it is brought to the PIC,
+// which keeps edges of masked inputs (the IOAPIC does not).
+void vpit_look(struct vpit *p);
 
 // Without the lock: no timer after this.
 void vpit_destroy(struct vpit *p);
 
-// What pc.c supplies: somebody would see an edge of IRQ 0. vm->lock held.
+// What pc.c supplies, vm->lock held: somebody would see an edge of IRQ 0 now; such an edge for the PIC alone.
 bool pc_irq0_visible(const struct vm *vm);
+void pc_irq0_latch(struct vm *vm);

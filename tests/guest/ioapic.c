@@ -95,6 +95,7 @@ static void test_level(void)
 {
 	bool ok, up;
 
+	outb(0x3FC, 8); // OUT2 lets the interrupt out
 	(void)wait_until(inb(0x3FD) & 0x40, 1000);
 	ioapic_route(UART_PIN, VEC | REDIR_LEVEL, apic_id());
 	level_run(3);

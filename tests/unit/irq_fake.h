@@ -5,6 +5,7 @@
 #include "tests/unit/pc_fake.h"
 
 static bool irq0_visible = true;
+static unsigned irq0_latched;
 
 void vm_irq_set(struct vm *v, unsigned irq, bool level)
 {
@@ -19,4 +20,10 @@ bool pc_irq0_visible(const struct vm *v)
 {
 	(void)v;
 	return irq0_visible;
+}
+
+void pc_irq0_latch(struct vm *v)
+{
+	(void)v;
+	irq0_latched++;
 }
