@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The reader of ACPI tables: a PC's tables with bytes changed where the input says, their checksums
 // then put right (or not). Every view of memory is a copy of just its size, so a read beyond it is
-// found. link: kernel/x86/acpi.c
+// found.
+//
+// link: kernel/x86/acpi.c
 #include "tests/unit/acpi_tables.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // link: kernel/x86/boot_info.c kernel/x86/boot_multiboot2.c kernel/x86/boot_pvh.c
-// tests/unit/fake/arch.c The readers of what boot loaders tell, Multiboot2 and PVH.
+// link: tests/unit/fake/arch.c
+//
+// The readers of what boot loaders tell, Multiboot2 and PVH.
 #include "tests/unit/test.h"
 #include "kernel/x86/boot.h"
 #include "arch.h"

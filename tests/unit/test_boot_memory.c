@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// link: kernel/x86/boot_memory.c tests/unit/fake/arch.c The memory of the start, on maps that are
-// right and on maps that contradict themselves: what is given out or handed over is RAM, is nobody
-// else's, and is given once.
+// link: kernel/x86/boot_memory.c tests/unit/fake/arch.c
+//
+// The memory of the start, on maps that are right and on maps that contradict themselves: what is
+// given out or handed over is RAM, is nobody else's, and is given once.
 #include "tests/unit/test.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
