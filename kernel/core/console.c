@@ -118,7 +118,7 @@ void console_event(const char *fmt, ...)
 	char text[EVENT_MAX];
 	size_t head = 0, n;
 	va_list args;
-	bool done;
+	bool done = false;
 
 	if (!frames)
 		head = format(text, sizeof(text), "* ");
@@ -127,15 +127,15 @@ void console_event(const char *fmt, ...)
 	va_end(args);
 	n = MIN(n, sizeof(text) - 2);
 	text[n++] = '\n';
-	do {
+	for (unsigned tries = 0; tries < 2 && !done; tries++) {
 		out_lock();
 		done = put_log(OUT_EVENT, CONSOLE_EVENTS, text, n);
 		out_unlock();
 		if (done)
 			out_kick();
-		else
+		else if (!tries)
 			out_flush();
-	} while (!done && serial_present());
+	}
 }
 
 static size_t vm_write_frames(unsigned index, const u8 *bytes, size_t n)
@@ -302,9 +302,10 @@ void console_init(bool with_frames)
 // frames stay whole.
 static void panic_begin(void)
 {
-	if (!panicking)
-		out_flush_panic();
+	if (panicking || !out_ready())
+		return;
 	panicking = true;
+	out_flush_panic();
 }
 
 static void panic_put(u8 channel, const char *text, size_t n)

@@ -19,7 +19,8 @@ void console_init(bool frames);
 // be held.
 size_t console_vm_write(unsigned index, const char *name, const u8 *bytes, size_t n);
 
-// One event (abi/console.h), without the newline. Never lost: waits for the UART when there is no room. Any context where
+// One event (abi/console.h), without the newline. Waits for the UART when there is no room, so it
+// is lost only when that is dead. Any context where
 // log_line is allowed.
 __attribute__((format(printf, 1, 2))) void console_event(const char *fmt, ...);
 

@@ -147,7 +147,7 @@ static void flush_all(void)
 			rounds = 0;
 		before = tail;
 	}
-	serial_write_sync(NULL, 0); // until all is sent
+	serial_write_sync("", 0); // until all is sent
 }
 
 void out_flush(void)
@@ -162,6 +162,5 @@ void out_flush(void)
 
 void out_flush_panic(void)
 {
-	if (ring)
-		flush_all();
+	flush_all();
 }
