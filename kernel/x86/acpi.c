@@ -181,6 +181,8 @@ static u8 package_byte(const struct table *t, u32 *at)
 {
 	u8 op = get8(t, *at);
 
+	if (*at >= t->size)
+		return ACPI_NO_SLEEP;
 	if (op == 0x0A) { // BytePrefix
 		*at += 2;
 		return get8(t, *at - 1) & 7;
@@ -193,7 +195,7 @@ static u8 package_byte(const struct table *t, u32 *at)
 // count a b.
 static void read_s5(struct acpi_info *info, const struct table *t)
 {
-	for (u32 at = HEADER_SIZE + 2; at + 12 <= t->size; at++) {
+	for (u32 at = HEADER_SIZE + 2; at + 4 <= t->size; at++) {
 		u32 body;
 
 		if (memcmp(t->bytes + at, "_S5_", 4) != 0 || get8(t, at + 4) != 0x12)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Powers the machine off (ACPI 6.4, 4.8.3.2 and 7.4.2) and resets it.
 #include "kernel/x86/power.h"
+#include "kernel/core/log.h"
 #include "kernel/core/machine.h"
 #include "kernel/core/pcpu.h"
 #include "kernel/x86/cpu.h"
@@ -27,6 +28,8 @@ void power_init(const struct acpi_info *info)
 	u16 control;
 
 	acpi = info;
+	if (acpi->s5_a == ACPI_NO_SLEEP || !port_of(&acpi->pm1a_control))
+		log_line("acpi: no way to power the machine off is known");
 	if (acpi->reset.space == 0 && acpi->reset.address)
 		reset_mmio = mmio_map(hpa(acpi->reset.address), 1);
 	control = port_of(&acpi->pm1a_control);

@@ -157,19 +157,40 @@ TEST(takes_a_cpu_once)
 	CHECK_EQ(info.cpu_count, 1);
 }
 
+static void make_fadt(const u8 *dsdt, u32 size)
+{
+	u8 fadt[244 - 36] = {0};
+	u32 at;
+
+	tables_begin();
+	at = table_add("DSDT", dsdt, size, false);
+	memcpy(fadt + 4, &at, 4);
+	table_add("FACP", fadt, sizeof(fadt), true);
+	tables_end(true);
+}
+
+TEST(finds_power_off_at_the_very_end)
+{
+	static const u8 dsdt[] = {0, 0, 8, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0, 1, 0, 0};
+
+	make_fadt(dsdt, sizeof(dsdt));
+	CHECK(read_tables());
+	CHECK(info.s5_a == 0 && info.s5_b == 1);
+	for (u32 cut = 1; cut < sizeof(dsdt); cut++) {
+		make_fadt(dsdt, (u32)sizeof(dsdt) - cut);
+		CHECK(read_tables());
+		CHECK_EQ(info.s5_a, cut <= 3 ? 0 : ACPI_NO_SLEEP);
+		CHECK_EQ(info.s5_b, cut <= 2 ? 1 : ACPI_NO_SLEEP);
+	}
+}
+
 TEST(finds_no_power_off_in_other_names)
 {
 	// "_S5_" as a mere string, then a package whose first element is no number.
 	static const u8 dsdt[] = {0x0D, '_', 'S', '5', '_', 0, 8, '_', 'S', '5', '_', 0x12, 4, 2,
 		0x0B, 1, 0, 0, 0, 0};
-	u8 fadt[244 - 36] = {0};
-	u32 at;
 
-	tables_begin();
-	at = table_add("DSDT", dsdt, sizeof(dsdt), false);
-	memcpy(fadt + 4, &at, 4);
-	table_add("FACP", fadt, sizeof(fadt), true);
-	tables_end(true);
+	make_fadt(dsdt, sizeof(dsdt));
 	CHECK(read_tables());
 	CHECK_EQ(info.s5_a, ACPI_NO_SLEEP);
 	CHECK_EQ(info.reset.address, 0);
