@@ -91,11 +91,11 @@ static void test_hypercall(void)
 static void test_iopl(void)
 {
 	static const u8 in[] = {
-		0x66, 0xBA, 0xFD, 0x03, 0xEC, 0x0F, 0x0B}; // mov $0x3FB, %dx; in (%dx), %al; ud2
+		0x66, 0xBA, 0xFB, 0x03, 0xEC, 0x0F, 0x0B}; // mov $0x3FB, %dx; in (%dx), %al; ud2
 	int fault = run(in, sizeof(in), 0, 0, 3 << 12);
 
 	check(fault == VEC_UD && try_rip() == AREA + 5 && try_rax() == 3,
-		"with IOPL 3 a port is allowed (%d)", fault);
+		"with IOPL 3 a port is allowed (%d, 0x%lx)", fault, try_rax());
 }
 
 static const u8 load[] = {0x8B, 0x07, 0x0F, 0x0B};  // mov (%rdi), %eax; ud2
