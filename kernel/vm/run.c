@@ -102,8 +102,15 @@ static bool take_events(struct vcpu *v)
 	return true;
 }
 
+// What waited for the end of an STI or MOV SS shadow can be taken now: HLT was the instruction in the shadow.
 void vcpu_halt(struct vcpu *v)
 {
+	bool from_pic;
+
+	if (hvm->can_nmi(v))
+		v->deferred &= ~(u64)VCPU_NMI;
+	if (hvm->can_irq(v) && next_irq(v, &from_pic) >= 0)
+		atomic_or(&v->events, VCPU_LAPIC);
 	v->halted = !(READ_ONCE(v->events) & ~v->deferred);
 }
 
