@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	u8 kind = input_u8(&in), *copy;
 	const char *why = NULL;
 
-	loader_fake_reset(8 * MiB);
+	loader_fake_reset(4 * MiB);
 	make(kind, &in);
 	if (kind & 0x10)
 		config.initrd = (struct bundle_file){initrd, sizeof(initrd)};
