@@ -58,7 +58,7 @@ static bool parse_number(const char *text, unsigned base, u64 max, u64 *out)
 		unsigned digit = *text >= '0' && *text <= '9' ? (unsigned)(*text - '0') :
 				 *text >= 'a' && *text <= 'f' ? (unsigned)(*text - 'a') + 10 : 99;
 
-		if (digit >= base || n > (max - digit) / base)
+		if (digit >= base || digit > max || n > (max - digit) / base)
 			return false;
 		n = n * base + digit;
 	}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// Tests of the boot bundle's reader: what it takes, and the line and the words with which it refuses.
+// link: kernel/core/bundle.c kernel/core/cpio.c
+#include "tests/unit/test.h"
+#include "kernel/core/bundle.h"
+#include "tests/unit/cpio_build.h"
+
+#define HEAD "mezzanine-bundle 1\n"
+#define VM(n)                                                                                      \
+	"vm " n                                                                                    \
+	"\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 256\nrepeat 0\ndebug_exit 0\nend\n"
+
+static u8 archive[200000];
+static void *memory;
+static struct bundle bundle;
+static const char *why;
+
+static size_t build(const char *config)
+{
+	size_t n = 0;
+
+	memset(archive, 0, sizeof(archive));
+	n = cpio_add(archive, n, BUNDLE_CONFIG, config, strlen(config));
+	n = cpio_add(archive, n, "k", "kernel!", 7);
+	n = cpio_add(archive, n, "i", "initrd", 6);
+	return cpio_add(archive, n, "TRAILER!!!", "", 0);
+}
+
+static int parse(const char *config)
+{
+	size_t size = build(config), need;
+
+	why = NULL;
+	free(memory);
+	memory = NULL;
+	need = bundle_memory(archive, size, &why);
+	if (!need)
+		return -1;
+	memory = calloc(1, need);
+	return bundle_parse(&bundle, archive, size, memory, &why);
+}
+
+TEST(everything)
+{
+	const struct bundle_vm *vm;
+
+	CHECK_EQ(
+		parse(HEAD
+			"vm web-1\nmemory 268435456\nvcpus 64\nkernel k\ninitrd i\nmodule i a b\nmodule k\n"
+			"cmdline console=hvc0 quiet\nweight 10000\ncap 6400\naffinity ff00000000000001\nrepeat 7\n"
+			"debug_exit 1\nend\n" VM("b")),
+		0);
+	CHECK_EQ(bundle.count, 2);
+	vm = &bundle.vms[0];
+	CHECK(!strcmp(vm->name, "web-1") && !strcmp(vm->cmdline, "console=hvc0 quiet"));
+	CHECK_EQ(vm->memory, 256 * MiB);
+	CHECK(vm->vcpus == 64 && vm->weight == 10000 && vm->cap == 6400 && vm->repeat == 7 &&
+		vm->debug_exit);
+	CHECK_EQ(vm->affinity, 0xff00000000000001);
+	CHECK(vm->kernel.size == 7 && !memcmp(vm->kernel.data, "kernel!", 7));
+	CHECK(vm->initrd.size == 6 && !memcmp(vm->initrd.data, "initrd", 6));
+	CHECK_EQ(vm->module_count, 2);
+	CHECK(!strcmp(vm->modules[0].args, "a b") && vm->modules[0].file.data == vm->initrd.data);
+	CHECK(!strcmp(vm->modules[1].args, ""));
+	vm = &bundle.vms[1];
+	CHECK(!strcmp(vm->name, "b") && !strcmp(vm->cmdline, "") && !vm->initrd.data);
+	CHECK(vm->cap == 0 && vm->affinity == 0 && !vm->debug_exit);
+}
+
+TEST(refusals)
+{
+	static const struct {
+		const char *config;
+		int line;
+		const char *why; // a part of it
+	} cases[] = {
+		{"", 1, "mezzanine-bundle 1"},
+		{"mezzanine-bundle 2\n" VM("a"), 1, "mezzanine-bundle 1"},
+		{HEAD, 1, "at least one VM"},
+		{HEAD "VM a\n", 2, "vm"},
+		{HEAD "vm\n", 2, "a name"},
+		{HEAD "vm Web\n", 2, "a name"},
+		{HEAD "vm a b\n", 2, "a name"},
+		{HEAD "vm abcdefghijklmnopqrstuvwxyz012345\n", 2, "1 to 31"},
+		{HEAD VM("a") VM("a"), 11, "twice"},
+		{HEAD "vm a\n", 3, "too early"},
+		{HEAD "vm a\nmemory 1048577\n", 3, "multiple of 1 MiB"},
+		{HEAD "vm a\nmemory 0\n", 3, "memory"},
+		{HEAD "vm a\nmemory 18446744073709551616\n", 3, "memory"},
+		{HEAD "vm a\nmemory -1048576\n", 3, "memory"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 0\n", 4, "1 to 64"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 65\n", 4, "1 to 64"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1x\n", 4, "1 to 64"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel z\n", 5, "member"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\ninitrd i\n", 5, "kernel"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\nweight 1\n", 6, "cmdline"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 0\n", 7,
+			"1 to 10000"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 1\ncap 0\n", 8,
+			"cap"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 1\naffinity 0\n", 8,
+			"affinity"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 1\naffinity 1\ncap 1\n",
+			9, "repeat"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 1\nrepeat 0\ndebug_exit 2\n",
+			9, "0 or 1"},
+		{HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 1\nrepeat 0\ndebug_exit 1\nvm b\n",
+			10, "end"},
+		{HEAD VM("a") "end", 11, "too early"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		int line = parse(cases[i].config);
+
+		if (line != cases[i].line || !why || !strstr(why, cases[i].why)) {
+			fprintf(stderr, "case %u: line %d: %s\n", i, line,
+				why ? why : "(nothing said)");
+			test_failures++;
+		}
+	}
+}
+
+TEST(limits)
+{
+	static char config[70000];
+	size_t n = (size_t)sprintf(config, HEAD);
+
+	for (unsigned i = 0; i < 64; i++)
+		n += (size_t)sprintf(config + n,
+			"vm v%u\nmemory 1048576\nvcpus 1\nkernel k\ncmdline\nweight 1\nrepeat 0\ndebug_exit 0\nend\n",
+			i);
+	CHECK_EQ(parse(config), 0);
+	CHECK_EQ(bundle.count, 64);
+	strcpy(config + n, VM("x"));
+	CHECK_EQ(parse(config), 2 + 64 * 9 - 1);
+	CHECK(why && strstr(why, "64 VMs"));
+
+	n = (size_t)sprintf(config, HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\n");
+	for (unsigned i = 0; i < 9; i++)
+		n += (size_t)sprintf(config + n, "module k\n");
+	CHECK_EQ(parse(config), 14);
+	CHECK(why && strstr(why, "8 modules"));
+
+	n = (size_t)sprintf(config, HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline ");
+	memset(config + n, 'c', 2048);
+	strcpy(config + n + 2048, "\nweight 1\nrepeat 0\ndebug_exit 0\nend\n");
+	CHECK_EQ(parse(config), 6);
+	CHECK(why && strstr(why, "2047"));
+	strcpy(config + n + 2047, "\nweight 1\nrepeat 0\ndebug_exit 0\nend\n");
+	CHECK_EQ(parse(config), 0);
+}
+
+TEST(archives_that_lie)
+{
+	size_t size = build(HEAD VM("a"));
+	const char *s;
+
+	for (size_t cut = 0; cut < 110 + 15 + strlen(HEAD VM("a")); cut++)
+		CHECK_EQ(bundle_memory(archive, cut, &s), 0);
+	CHECK(bundle_memory(archive, size, &s) > 0);
+	memcpy(archive + 54, "ffffffff", 8); // the first member's size
+	CHECK_EQ(bundle_memory(archive, size, &s), 0);
+	build(HEAD VM("a"));
+	memcpy(archive + 94, "ffffffff", 8); // its name's size
+	CHECK_EQ(bundle_memory(archive, size, &s), 0);
+	build(HEAD VM("a"));
+	memcpy(archive + 94, "00000000", 8);
+	CHECK_EQ(bundle_memory(archive, size, &s), 0);
+	build(HEAD VM("a"));
+	archive[54] = 'g';
+	CHECK_EQ(bundle_memory(archive, size, &s), 0);
+}
+
+TEST_MAIN()
