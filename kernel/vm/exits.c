@@ -196,7 +196,6 @@ static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
 		return;
 	}
 	vlapic_tpr_set(v, (u8)(value << 4));
-	hvm->tpr_set(v, (u8)value);
 	vcpu_advance(v, insn.length);
 }
 

@@ -120,6 +120,7 @@ void vlapic_tpr_set(struct vcpu *v, u8 tpr)
 	if (tpr == before)
 		return;
 	l->tpr = tpr;
+	hvm->tpr_set(v, tpr >> 4); // a read of CR8 does not exit
 	vlapic_ppr_update(l);
 	if (tpr < before)
 		vlapic_look_again(v);

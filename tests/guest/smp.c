@@ -62,7 +62,7 @@ static void answer(void *arg)
 
 static void test_pingpong(u32 with)
 {
-	u64 rounds = arg_number("rounds", 200), end = deadline_ms(20000);
+	u64 rounds = arg_number("rounds", 400 / cpus), end = deadline_ms(20000);
 	u32 i = 0;
 
 	ball = 0;

@@ -71,8 +71,14 @@ static void fake_flush(struct vcpu *v)
 	fake_flushes[v->id]++;
 }
 
+static void fake_tpr_set(struct vcpu *v, u8 tpr)
+{
+	(void)v;
+	(void)tpr;
+}
+
 static const struct hvm_ops fake_ops = {
-	.name = "fake", .seg_get = fake_seg_get, .flush = fake_flush};
+	.name = "fake", .seg_get = fake_seg_get, .flush = fake_flush, .tpr_set = fake_tpr_set};
 const struct hvm_ops *hvm = &fake_ops;
 
 static void free_vm(void)
