@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The fake architecture: see arch.h here.
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 
 struct pcpu *pcpus[PCPU_MAX];
 u32 pcpu_count;
-struct pcpu *fake_cpu;
+_Thread_local struct pcpu *fake_cpu;
 u64 fake_now, fake_arms, fake_zeroed;
 u64 fake_kicks[64], fake_armed[64];
 void (*fake_relax)(void);
@@ -33,6 +34,8 @@ void cpu_relax(void)
 {
 	if (fake_relax)
 		fake_relax();
+	else
+		sched_yield();
 }
 
 void *hpa_to_va(hpa_t a)
@@ -52,18 +55,18 @@ void arch_zero(void *p, size_t n)
 	if (n % 64 || (u64)p % 64)
 		abort();
 	memset(p, 0, n);
-	fake_zeroed += n;
+	__atomic_fetch_add(&fake_zeroed, n, __ATOMIC_RELAXED);
 }
 
 void arch_kick(struct pcpu *p)
 {
-	fake_kicks[p->id]++;
+	__atomic_fetch_add(&fake_kicks[p->id], 1, __ATOMIC_RELAXED);
 }
 
 void arch_timer_arm(u64 deadline)
 {
 	fake_armed[fake_cpu->id] = deadline;
-	fake_arms++;
+	__atomic_fetch_add(&fake_arms, 1, __ATOMIC_RELAXED);
 }
 
 void arch_idle(void) {}

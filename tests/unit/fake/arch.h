@@ -7,12 +7,12 @@
 
 struct pcpu;
 
-extern struct pcpu *fake_cpu;    // the CPU that the test plays now
-extern u64 fake_now;             // the clock; one tick is one nanosecond
-extern u64 fake_kicks[64];       // arch_kick calls per CPU
-extern u64 fake_armed[64];       // what each CPU's timer is set to
-extern u64 fake_arms;            // arch_timer_arm calls
-extern u64 fake_zeroed;          // bytes zeroed by arch_zero
+extern _Thread_local struct pcpu *fake_cpu; // the CPU that the test (this thread of it) plays now
+extern u64 fake_now;                        // the clock; one tick is one nanosecond
+extern u64 fake_kicks[64];                  // arch_kick calls per CPU
+extern u64 fake_armed[64];                  // what each CPU's timer is set to
+extern u64 fake_arms;                       // arch_timer_arm calls
+extern u64 fake_zeroed;                     // bytes zeroed by arch_zero
 extern void (*fake_relax)(void); // called by cpu_relax, so that a test can play the other CPU
 extern unsigned fake_log_lines;  // lines logged, where the test is not linked with log.c
 extern bool fake_expect_panic;   // see FAKE_PANICS
