@@ -2,6 +2,9 @@
 // Memory and string functions; the kernel's only implementation of them.
 #include "lib/string.h"
 
+#undef memcpy
+#undef memset
+
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
 	void *ret = to;

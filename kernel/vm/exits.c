@@ -5,11 +5,10 @@
 #include "kernel/vm/access.h"
 #include "kernel/vm/linear.h"
 #include "kernel/vm/policy.h"
+#include "kernel/vm/vpv_abi.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/regs.h"
 #include "lib/errno.h"
-
-typedef void handler(struct vcpu *v, struct hvm_exit *exit);
 
 void vcpu_fault(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
@@ -24,54 +23,6 @@ void vcpu_page_fault(struct vcpu *v, const struct page_fault *fault)
 	}
 	hvm->reg_set(v, HVM_CR2, fault->address);
 	vcpu_fault(v, VECTOR_PF, true, fault->error);
-}
-
-// Moving past an instruction also ends a shadow, and traps if the guest single-steps.
-void vcpu_advance(struct vcpu *v, unsigned length)
-{
-	v->rip += length;
-	if (!(hvm->reg_get(v, HVM_EFER) & EFER_LMA))
-		v->rip = (u32)v->rip;
-	hvm->shadow_clear(v);
-	v->rflags &= ~RFLAGS_RF;
-	if (__builtin_expect((v->rflags & RFLAGS_TF) != 0, 0) && !hvm->injecting(v)) {
-		hvm->reg_set(v, HVM_DR6, hvm->reg_get(v, HVM_DR6) | BIT(14));
-		vcpu_fault(v, VECTOR_DB, false, 0);
-	}
-}
-
-// The length of the instruction at rip; 0: the guest has got an exception instead.
-static unsigned insn_length(struct vcpu *v)
-{
-	u8 bytes[INSN_LENGTH_MAX];
-	struct page_fault fault = {.fatal = true};
-	struct insn insn;
-	size_t n = linear_fetch(v, bytes, &fault);
-	unsigned length = decode_length_fast(bytes, n);
-
-	if (length)
-		return length;
-	if (!n) {
-		vcpu_page_fault(v, &fault);
-		return 0;
-	}
-	switch (decode_insn(&insn, bytes, n, linear_code_mode(v))) {
-	case 0:
-		return insn.length;
-	case -EAGAIN:
-		vcpu_page_fault(v, &fault);
-		return 0;
-	default: // another vcpu has changed it since
-		return 0;
-	}
-}
-
-void vcpu_skip(struct vcpu *v, const struct hvm_exit *exit)
-{
-	unsigned length = exit->length ? exit->length : insn_length(v);
-
-	if (length)
-		vcpu_advance(v, length);
 }
 
 static void on_interrupt(struct vcpu *v, struct hvm_exit *exit)
@@ -136,17 +87,27 @@ static void on_wrmsr(struct vcpu *v, struct hvm_exit *exit)
 	vcpu_skip(v, exit);
 }
 
+static __attribute__((noinline)) u64 hypercall(struct vcpu *v, u64 nr)
+{
+	const u64 *g = v->gpr;
+	struct hvm_paging paging;
+	bool wide;
+	u64 mask;
+
+	hvm->paging_get(v, &paging);
+	wide = linear_is_64bit(&paging);
+	mask = wide ? ~0ull : 0xffffffffull;
+	return (u64)vpv_hypercall(v, nr & mask, g[RBX] & mask, g[RCX] & mask, g[RDX] & mask, g[RSI] & mask, wide) & mask;
+}
+
+// The instruction is done before the call, which may inject something. The call that does nothing needs no look at modes.
 static void on_hypercall(struct vcpu *v, struct hvm_exit *exit)
 {
-	bool wide = linear_code_mode(v) == DECODE_64;
-	u64 mask = wide ? ~0ull : 0xffffffffull;
-	u64 nr = v->gpr[RAX] & mask;
-	u64 *g = v->gpr;
+	u64 nr = v->gpr[RAX];
 
-	// Before the call: it may inject something, which must find the instruction done.
 	vcpu_skip(v, exit);
-	g[RAX] = (u64)vpv_hypercall(v, nr, g[RBX] & mask, g[RCX] & mask, g[RDX] & mask, g[RSI] & mask, wide) & mask;
-	TRACE(TRACE_HYPERCALL, v->vm->id, v->id, nr, g[RAX]);
+	v->gpr[RAX] = nr == KVM_HC_VAPIC_POLL_IRQ ? 0 : hypercall(v, nr);
+	TRACE(TRACE_HYPERCALL, v->vm->id, v->id, nr, v->gpr[RAX]);
 }
 
 static void on_hlt(struct vcpu *v, struct hvm_exit *exit)
@@ -257,7 +218,7 @@ static void on_unknown(struct vcpu *v, struct hvm_exit *exit)
 	vm_stop(v->vm, "unexpected exit 0x%lx at rip 0x%lx, vcpu %u", exit->code, v->rip, v->id);
 }
 
-static handler *const handlers[EXIT_REASONS] = {
+exit_handler *const exit_handlers[EXIT_REASONS] = {
 	[EXIT_INTERRUPT] = on_interrupt,
 	[EXIT_NMI] = on_interrupt,
 	[EXIT_IRQ_WINDOW] = on_irq_window,
@@ -281,8 +242,3 @@ static handler *const handlers[EXIT_REASONS] = {
 	[EXIT_INVALID] = on_invalid,
 	[EXIT_UNKNOWN] = on_unknown,
 };
-
-void vcpu_handle_exit(struct vcpu *v, struct hvm_exit *exit)
-{
-	handlers[exit->reason](v, exit);
-}

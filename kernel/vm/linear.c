@@ -24,22 +24,24 @@ struct walk {
 	struct vcpu *v;
 	u64 linear;
 	unsigned access;
+	struct hvm_paging paging;
 	bool user;
-	u64 cr0, cr4, efer;
 	u64 rights; // W and U of all levels, ANDed; NX of all levels, ORed
+	const u64 *entry; // the last level's, where it is 8 bytes wide; else NULL
+	u64 entry_value;
 	struct page_fault *fault;
 };
 
 enum decode_mode linear_code_mode(const struct vcpu *v)
 {
-	struct hvm_segment cs;
+	struct hvm_paging p;
 
-	if (!(hvm->reg_get(v, HVM_CR0) & CR0_PE))
-		return DECODE_16;
-	hvm->seg_get(v, SEG_CS, &cs);
-	if ((hvm->reg_get(v, HVM_EFER) & EFER_LMA) && (cs.attr & SEG_ATTR_L))
+	hvm->paging_get(v, &p);
+	if (linear_is_64bit(&p))
 		return DECODE_64;
-	return (cs.attr & SEG_ATTR_D) && !(v->rflags & RFLAGS_VM) ? DECODE_32 : DECODE_16;
+	if (!(p.cr0 & CR0_PE) || (v->rflags & RFLAGS_VM))
+		return DECODE_16;
+	return p.cs_attr & SEG_ATTR_D ? DECODE_32 : DECODE_16;
 }
 
 void *vcpu_ram(struct vcpu *v, u64 gpa)
@@ -63,7 +65,7 @@ static bool fail(struct walk *w, u64 error)
 		error |= PF_USER;
 	if (w->access & ACCESS_WRITE)
 		error |= PF_WRITE;
-	if ((w->access & ACCESS_EXEC) && ((w->efer & EFER_NXE) || (w->cr4 & CR4_SMEP)))
+	if ((w->access & ACCESS_EXEC) && ((w->paging.efer & EFER_NXE) || (w->paging.cr4 & CR4_SMEP)))
 		error |= PF_FETCH;
 	*w->fault = (struct page_fault){.address = w->linear, .error = (u32)error};
 	return false;
@@ -82,14 +84,14 @@ static bool allowed(const struct walk *w)
 	if (w->user && !user_page)
 		return false;
 	if (w->access & ACCESS_EXEC) {
-		if ((w->efer & EFER_NXE) && (w->rights & PTE_NX))
+		if ((w->paging.efer & EFER_NXE) && (w->rights & PTE_NX))
 			return false;
-		return w->user || !user_page || !(w->cr4 & CR4_SMEP);
+		return w->user || !user_page || !(w->paging.cr4 & CR4_SMEP);
 	}
-	if (!w->user && user_page && (w->cr4 & CR4_SMAP) && !(w->v->rflags & RFLAGS_AC))
+	if (!w->user && user_page && (w->paging.cr4 & CR4_SMAP) && !(w->v->rflags & RFLAGS_AC))
 		return false;
 	if ((w->access & ACCESS_WRITE) && !(w->rights & PTE_WRITE))
-		return !w->user && !(w->cr0 & CR0_WP);
+		return !w->user && !(w->paging.cr0 & CR0_WP);
 	return true;
 }
 
@@ -108,122 +110,143 @@ static void set_bits(u64 *p, u64 seen, u64 bits, bool wide)
 		__atomic_fetch_or((u32 *)p, (u32)bits, __ATOMIC_SEQ_CST);
 }
 
-// One level: reads the entry, checks it, sets what the processor sets. The entry in *pte; false: *fault is filled.
-static bool level_step(struct walk *w, u64 table, unsigned index, bool wide, bool leaf, u64 *pte)
+// The kinds of entry: of 8 bytes that may map a large page or not, of 4 bytes likewise.
+struct level {
+	unsigned shift; // of the address bits below its index
+	bool wide;
+	bool large; // bit 7 makes it the last level
+};
+
+// One level: reads its entry once, checks it, sets what the processor sets. *leaf: it was the last level.
+static bool level_step(struct walk *w, u64 table, struct level level, u64 *pte, bool *leaf)
 {
-	u64 *p = vcpu_ram(w->v, table + (u64)index * (wide ? 8 : 4));
+	u64 index = w->linear >> level.shift & (level.wide ? 511 : 1023);
+	u64 *p = vcpu_ram(w->v, table + index * (level.wide ? 8 : 4));
 
 	if (!p)
 		return fail_fatal(w);
-	*pte = wide ? READ_ONCE(*p) : READ_ONCE(*(u32 *)p);
+	*pte = level.wide ? READ_ONCE(*p) : READ_ONCE(*(u32 *)p);
+	*leaf = level.shift == PAGE_SHIFT || (level.large && (*pte & PTE_LARGE));
 	if (!(*pte & PTE_PRESENT))
 		return fail(w, 0);
-	if (wide && !(w->efer & EFER_NXE) && (*pte & PTE_NX))
+	if (level.wide && !(w->paging.efer & EFER_NXE) && (*pte & PTE_NX))
 		return fail(w, PF_PRESENT | PF_RSVD);
 	add_rights(w, *pte);
-	if (leaf && !allowed(w))
+	if (*leaf && !allowed(w))
 		return fail(w, PF_PRESENT);
-	set_bits(p, *pte, PTE_ACCESSED | (leaf && (w->access & ACCESS_WRITE) ? PTE_DIRTY : 0), wide);
+	set_bits(p, *pte, PTE_ACCESSED | (*leaf && (w->access & ACCESS_WRITE) ? PTE_DIRTY : 0), level.wide);
+	w->entry = level.wide ? p : NULL;
+	w->entry_value = *pte | PTE_ACCESSED;
 	return true;
 }
 
-// Long mode (4 levels) and PAE (3, of which the first has no rights).
-static bool walk_wide(struct walk *w, u64 cr3, gpa_t *out)
+// The levels from `shift` down, of 8-byte entries: long mode, and PAE below its first level.
+static bool walk_wide(struct walk *w, u64 table, unsigned shift, gpa_t *out)
 {
-	bool lma = w->efer & EFER_LMA;
-	u64 table = lma ? cr3 & PTE_ADDR : cr3 & 0xffffffe0ull;
-	u64 pte = 0;
+	for (;; shift -= 9) {
+		u64 pte, offset = BIT(shift) - 1;
+		bool leaf;
 
-	for (int level = lma ? 3 : 2;; level--) {
-		unsigned shift = 12 + 9 * (unsigned)level;
-		unsigned index = (unsigned)(w->linear >> shift & 511);
-
-		if (!lma && level == 2) { // PDPTEs: present, no rights, no accessed bit
-			u64 *p = vcpu_ram(w->v, table + (index & 3) * 8);
-
-			if (!p)
-				return fail_fatal(w);
-			pte = READ_ONCE(*p);
-			if (!(pte & PTE_PRESENT))
-				return fail(w, 0);
-			table = pte & PTE_ADDR;
-			continue;
-		}
-		u64 *peek = vcpu_ram(w->v, table + index * 8);
-		bool leaf = level == 0 || (peek && level <= 2 && (READ_ONCE(*peek) & PTE_LARGE));
-
-		if (!level_step(w, table, index, true, leaf, &pte))
+		if (!level_step(w, table, (struct level){shift, true, shift <= 30}, &pte, &leaf))
 			return false;
+		table = pte & PTE_ADDR;
 		if (leaf) {
-			u64 offset = BIT(shift) - 1;
-
-			*out = gpa((pte & PTE_ADDR & ~offset) | (w->linear & offset));
+			*out = gpa((table & ~offset) | (w->linear & offset));
 			return true;
 		}
-		table = pte & PTE_ADDR;
 	}
 }
 
-static bool walk_narrow(struct walk *w, u64 cr3, gpa_t *out)
+// PAE's first level: entries without rights and without an accessed bit.
+static bool walk_pae(struct walk *w, gpa_t *out)
 {
-	u64 table = cr3 & 0xfffff000ull, pte;
-	u64 *peek = vcpu_ram(w->v, table + (w->linear >> 22 & 1023) * 4);
-	bool large = peek && (w->cr4 & CR4_PSE) && (READ_ONCE(*(u32 *)peek) & PTE_LARGE);
+	u64 *p = vcpu_ram(w->v, (w->paging.cr3 & 0xffffffe0ull) + (w->linear >> 30 & 3) * 8);
+	u64 pte;
 
-	if (!level_step(w, table, (unsigned)(w->linear >> 22 & 1023), false, large, &pte))
+	if (!p)
+		return fail_fatal(w);
+	pte = READ_ONCE(*p);
+	if (!(pte & PTE_PRESENT))
+		return fail(w, 0);
+	return walk_wide(w, pte & PTE_ADDR, 21, out);
+}
+
+static bool walk_narrow(struct walk *w, gpa_t *out)
+{
+	struct level first = {22, false, w->paging.cr4 & CR4_PSE};
+	bool leaf;
+	u64 pte;
+
+	if (!level_step(w, w->paging.cr3 & 0xfffff000ull, first, &pte, &leaf))
 		return false;
-	if (large) { // PSE-36: bits 20-13 are address bits 39-32
+	if (leaf) { // PSE-36: bits 20-13 are address bits 39-32
 		*out = gpa((pte & 0xffc00000) | (pte >> 13 & 0xff) << 32 | (w->linear & 0x3fffff));
 		return true;
 	}
-	if (!level_step(w, pte & 0xfffff000, (unsigned)(w->linear >> 12 & 1023), false, true, &pte))
+	if (!level_step(w, pte & 0xfffff000, (struct level){12, false, false}, &pte, &leaf))
 		return false;
 	*out = gpa((pte & 0xfffff000) | (w->linear & 0xfff));
 	return true;
 }
 
-bool linear_translate(struct vcpu *v, u64 linear, unsigned access, gpa_t *out, struct page_fault *fault)
+static bool translate(struct walk *w, gpa_t *out)
 {
-	struct hvm_segment ss;
-	struct walk w = {
-		.v = v, .linear = linear, .access = access, .fault = fault,
-		.cr0 = hvm->reg_get(v, HVM_CR0), .rights = PTE_WRITE | PTE_USER,
-	};
+	const struct hvm_paging *p = &w->paging;
 
-	if (!(w.cr0 & CR0_PG)) {
-		*out = gpa((u32)linear);
+	if (!(p->efer & EFER_LMA))
+		w->linear = (u32)w->linear;
+	if (!(p->cr0 & CR0_PG)) {
+		*out = gpa(w->linear);
 		return true;
 	}
-	w.cr4 = hvm->reg_get(v, HVM_CR4);
-	w.efer = hvm->reg_get(v, HVM_EFER);
-	hvm->seg_get(v, SEG_SS, &ss);
-	w.user = (ss.attr >> 5 & 3) == 3;
-	if (!(w.efer & EFER_LMA))
-		w.linear = (u32)linear;
-	if (w.cr4 & CR4_PAE)
-		return walk_wide(&w, hvm->reg_get(v, HVM_CR3), out);
-	return walk_narrow(&w, hvm->reg_get(v, HVM_CR3), out);
+	w->user = p->cpl == 3;
+	w->rights = PTE_WRITE | PTE_USER;
+	if (p->efer & EFER_LMA)
+		return walk_wide(w, p->cr3 & PTE_ADDR, 39, out);
+	return p->cr4 & CR4_PAE ? walk_pae(w, out) : walk_narrow(w, out);
+}
+
+bool linear_translate(struct vcpu *v, u64 linear, unsigned access, gpa_t *out, struct page_fault *fault)
+{
+	struct walk w = {.v = v, .linear = linear, .access = access, .fault = fault};
+
+	hvm->paging_get(v, &w.paging);
+	return translate(&w, out);
+}
+
+const u8 *linear_code_page(struct vcpu *v, const struct hvm_paging *paging, u64 linear,
+	struct page_fault *fault)
+{
+	struct walk w = {.v = v, .linear = linear, .access = ACCESS_EXEC, .fault = fault, .paging = *paging};
+	struct code_cache *c = &v->code;
+	const u8 *page;
+	gpa_t at;
+
+	if (!translate(&w, &at))
+		return NULL;
+	page = vcpu_ram(v, at.v & ~(PAGE_SIZE - 1));
+	if (!page)
+		fault->fatal = true;
+	else if (w.entry)
+		*c = (struct code_cache){linear & ~(PAGE_SIZE - 1), paging->cr3, w.entry, w.entry_value, page};
+	return page;
 }
 
 size_t linear_fetch(struct vcpu *v, u8 *out, struct page_fault *fault)
 {
-	struct hvm_segment cs;
+	struct hvm_paging p;
 	size_t have = 0;
 	u64 linear;
 
-	hvm->seg_get(v, SEG_CS, &cs);
-	linear = (hvm->reg_get(v, HVM_EFER) & EFER_LMA) && (cs.attr & SEG_ATTR_L) ? v->rip : (u32)(cs.base + v->rip);
-	while (have < 15) {
-		size_t n = MIN(15 - have, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
-		gpa_t at;
-		const u8 *p;
+	hvm->paging_get(v, &p);
+	linear = linear_rip(v, &p);
+	while (have < INSN_LENGTH_MAX) {
+		size_t n = MIN(INSN_LENGTH_MAX - have, PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
+		const u8 *page = linear_code_page(v, &p, linear, fault);
 
-		if (!linear_translate(v, linear, ACCESS_EXEC, &at, fault))
+		if (!page)
 			break;
-		p = vcpu_ram(v, at.v);
-		if (!p)
-			break;
-		memcpy(out + have, p, n);
+		memcpy(out + have, page + (linear & (PAGE_SIZE - 1)), n);
 		have += n;
 		linear += n;
 	}

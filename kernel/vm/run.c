@@ -140,11 +140,13 @@ void vcpu_run(struct vcpu *v)
 	while (!READ_ONCE(p->work)) {
 		if ((READ_ONCE(v->events) || v->mode != VCPU_RUN) && !take_events(v))
 			break;
-		vpv_before_enter(v);
+		if (v->pv.eoi)
+			vpv_before_enter(v);
 		if (!enter(v, p, &exit))
 			continue;
-		vpv_after_exit(v);
-		vcpu_handle_exit(v, &exit);
+		if (v->pv.eoi_armed)
+			vpv_after_exit(v);
+		exit_handlers[exit.reason](v, &exit);
 		if (v->halted) {
 			v->halted = false;
 			p->current = NULL; // from here on a wake must reach the scheduler

@@ -20,8 +20,6 @@ int vcpu_create(struct vm *vm, u32 id)
 	v->xstate = kmem_alloc(vcpu_state_size(), vm->id);
 	if (!v->xstate || hvm->vcpu_create(v))
 		return -ENOMEM;
-	hvm->gmap_set(v, vm->gmap.root);
-	hvm->tsc_offset_set(v, vm->tsc_offset);
 	vcpu_reset(v);
 	return 0;
 }
@@ -48,6 +46,7 @@ void vcpu_reset(struct vcpu *v)
 	memset(v->mtrr_fixed, 0, sizeof(v->mtrr_fixed));
 	memset(v->mtrr_var, 0, sizeof(v->mtrr_var));
 	memset(v->ram_cache, 0, sizeof(v->ram_cache));
+	v->code = (struct code_cache){0};
 }
 
 // The state leaves this CPU before the vcpu may run on another: whoever takes it waits for loaded_on.
@@ -71,7 +70,7 @@ static void load(struct pcpu *p, struct vcpu *v)
 	v->loaded_on = p;
 	p->loaded = v;
 	vcpu_state_load(v);
-	hvm->vcpu_load(v);
+	hvm->flush(v);
 	vpv_vcpu_load(v);
 }
 

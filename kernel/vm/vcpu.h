@@ -32,6 +32,17 @@ struct ram_cache {
 	u8 *page; // NULL: empty
 };
 
+// The page of code that the guest was last seen executing. It is good while CR3 and the entry of the last level are what they
+// were, which is looked up each time. A guest that changes an upper level, and flushes only by INVLPG, may have the length of
+// an instruction taken from the page before.
+struct code_cache {
+	u64 linear; // of the page
+	u64 cr3;
+	const u64 *entry;
+	u64 entry_value;
+	const u8 *page; // NULL: empty
+};
+
 struct vcpu {
 	u64 gpr[GPR_COUNT];       // o
 	u64 rip, rflags;          // o
@@ -56,6 +67,7 @@ struct vcpu {
 	struct vpv pv;
 
 	struct ram_cache ram_cache[16]; // o
+	struct code_cache code;         // o
 
 	u64 exits[EXIT_REASONS];  // o, read by others as they are
 	u64 msr_refused;          // o: accesses to MSRs that the guest does not have
@@ -86,8 +98,9 @@ void vcpu_skip(struct vcpu *v, const struct hvm_exit *exit);
 // Raises an exception in the guest at its current instruction.
 void vcpu_fault(struct vcpu *v, u8 vector, bool has_error, u32 error);
 
-// Handles one exit (exits.c).
-void vcpu_handle_exit(struct vcpu *v, struct hvm_exit *exit);
+// What is done about an exit, by its reason (exits.c).
+typedef void exit_handler(struct vcpu *v, struct hvm_exit *exit);
+extern exit_handler *const exit_handlers[EXIT_REASONS];
 
 // The guest sleeps until there is something for it (HLT).
 void vcpu_halt(struct vcpu *v);

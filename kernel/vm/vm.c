@@ -63,13 +63,13 @@ static void layout(struct vm *vm, u64 memory)
 
 static void give_back(struct vm *vm)
 {
-	for (u32 i = 0; i < vm->vcpu_count; i++)
-		if (vm->vcpus[i])
-			vcpu_destroy(vm->vcpus[i]);
-	if (vm->pc_made) {
+	if (vm->pc_made) { // first, as a timer of theirs may still send an interrupt to a vcpu
 		vm_devices_destroy(vm);
 		pc_destroy(vm);
 	}
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpus[i])
+			vcpu_destroy(vm->vcpus[i]);
 	gmap_destroy(&vm->gmap);
 	kmem_free(vm, sizeof(*vm));
 }

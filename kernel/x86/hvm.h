@@ -30,6 +30,14 @@ struct hvm_segment {
 	u64 base;
 };
 
+// What addresses of the guest mean now.
+struct hvm_paging {
+	u64 cr0, cr3, cr4, efer;
+	u64 cs_base;
+	u16 cs_attr; // as in struct hvm_segment
+	u8 cpl;
+};
+
 enum exit_reason {
 	EXIT_INTERRUPT, // a physical interrupt is pending
 	EXIT_NMI,       // a physical NMI
@@ -107,10 +115,9 @@ struct hvm_ops {
 	int (*cpu_init)(void);               // on each CPU, once
 	void (*cpu_exit)(void);              // on each CPU before power-off or reset
 
-	int (*vcpu_create)(struct vcpu *v);  // 0 or -ENOMEM; state as after power-on
+	int (*vcpu_create)(struct vcpu *v);  // 0 or -ENOMEM; on its VM's gmap and TSC; state as after power-on
 	void (*vcpu_destroy)(struct vcpu *v);
 	void (*vcpu_reset)(struct vcpu *v);  // registers as after INIT
-	void (*vcpu_load)(struct vcpu *v);   // it will run on this CPU from now on
 
 	// Runs the guest until it exits. vcpu->gpr, rip, rflags hold the guest's registers before and after. Called
 	// and left with interrupts off. Nothing of the host's but the FPU, XCR0 and debug registers is the guest's then.
@@ -118,23 +125,22 @@ struct hvm_ops {
 
 	u64 (*reg_get)(const struct vcpu *v, enum hvm_reg r);
 	void (*reg_set)(struct vcpu *v, enum hvm_reg r, u64 value);
+	void (*paging_get)(const struct vcpu *v, struct hvm_paging *out);
 	void (*seg_get)(const struct vcpu *v, unsigned s, struct hvm_segment *out);
 	void (*seg_set)(struct vcpu *v, unsigned s, const struct hvm_segment *in);
 
-	// Events. `can_irq`: RFLAGS.IF and no shadow; `can_nmi`: not within an NMI or a shadow.
+	// Events. `can_irq`: RFLAGS.IF and no shadow; `can_nmi`: not within an NMI or a shadow. The shadow of STI or MOV SS ends when
+	// rip has moved since the exit: the instruction behind was emulated.
 	void (*inject)(struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_error, u32 error);
 	bool (*injecting)(const struct vcpu *v);      // something will be delivered at the next entry already
 	bool (*can_irq)(const struct vcpu *v);
 	bool (*can_nmi)(const struct vcpu *v);
 	void (*irq_window)(struct vcpu *v, bool on);  // exit when the guest can take an interrupt
 	void (*nmi_window)(struct vcpu *v, bool on);
-	void (*shadow_clear)(struct vcpu *v);         // an instruction was emulated: STI/MOV SS shadow ends
 
 	void (*tpr_set)(struct vcpu *v, u8 tpr);      // CR8 as the guest reads it
-	u8 (*tpr_get)(const struct vcpu *v);
-	void (*tsc_offset_set)(struct vcpu *v, u64 offset);
-	void (*gmap_set)(struct vcpu *v, hpa_t root);
-	void (*flush)(struct vcpu *v);                // guest translations are stale: before the next entry
+	// Before the next entry all cached translations of the guest are dropped; also when it comes to another CPU.
+	void (*flush)(struct vcpu *v);
 
 	// Format of second-level table entries; levels and index bits are those of x86-64 paging.
 	u64 pte_table;                                // bits of an entry that points to a table

@@ -105,6 +105,8 @@ static int svm_vcpu_create(struct vcpu *v)
 	s->vmcb = (void *)((u8 *)s + PAGE_SIZE);
 	s->vmcb_pa = va_to_hpa(s->vmcb).v;
 	vmcb_init(s->vmcb);
+	s->vmcb->nested_cr3 = v->vm->gmap.root.v;
+	s->vmcb->tsc_offset = v->vm->tsc_offset;
 	svm_vcpu_reset(v);
 	return 0;
 }
@@ -130,11 +132,6 @@ static void asid_renew(struct svm_vcpu *s, struct svm_cpu *c)
 	s->asid_generation = c->generation;
 }
 
-static void svm_vcpu_load(struct vcpu *v)
-{
-	svm_of(v)->asid_generation = 0;
-}
-
 static void svm_flush(struct vcpu *v)
 {
 	svm_of(v)->asid_generation = 0;
@@ -149,6 +146,18 @@ static inline void emulator_recheck_interrupts(void)
 		__asm__ volatile("mov %0, %%cr8" : : "r"(0ul) : "memory");
 }
 
+static inline void translate_exit(struct vcpu *v, const struct vmcb *b, struct hvm_exit *out)
+{
+	u64 code = (u32)b->exit_code;
+	u64 length = svm_features.next_rip ? b->next_rip - b->rip : 0;
+
+	out->code = code;
+	out->length = length <= INSN_LENGTH_MAX ? (u8)length : 0;
+	out->reason = code < SVM_PLAIN_EXITS ? svm_plain_exits[code] : 0;
+	if (!out->reason)
+		svm_exit_decode(v, out);
+}
+
 static void svm_enter(struct vcpu *v, struct hvm_exit *out)
 {
 	struct svm_vcpu *s = svm_of(v);
@@ -159,6 +168,7 @@ static void svm_enter(struct vcpu *v, struct hvm_exit *out)
 		asid_renew(s, c);
 	b->rax = v->gpr[RAX];
 	b->rsp = v->gpr[RSP];
+	b->int_state = svm_shadow(v);
 	b->rip = v->rip;
 	b->rflags = v->rflags;
 	svm_run(s->vmcb_pa, v->gpr, c->host_vmcb_pa);
@@ -174,7 +184,7 @@ static void svm_enter(struct vcpu *v, struct hvm_exit *out)
 	if (__builtin_expect((b->exit_int_info & EVENT_VALID) != 0, 0) &&
 		(b->exit_int_info & EVENT_TYPE_MASK) != EVENT_TYPE_SOFT)
 		b->event_inj = b->exit_int_info;
-	svm_exit_decode(v, out);
+	translate_exit(v, b, out);
 }
 
 static void svm_tpr_set(struct vcpu *v, u8 tpr)
@@ -182,21 +192,6 @@ static void svm_tpr_set(struct vcpu *v, u8 tpr)
 	struct vmcb *b = vmcb_of(v);
 
 	b->int_ctl = (b->int_ctl & ~INT_CTL_TPR_MASK) | (tpr & INT_CTL_TPR_MASK);
-}
-
-static u8 svm_tpr_get(const struct vcpu *v)
-{
-	return vmcb_of(v)->int_ctl & INT_CTL_TPR_MASK;
-}
-
-static void svm_tsc_offset_set(struct vcpu *v, u64 offset)
-{
-	vmcb_of(v)->tsc_offset = offset;
-}
-
-static void svm_gmap_set(struct vcpu *v, hpa_t root)
-{
-	vmcb_of(v)->nested_cr3 = root.v;
 }
 
 const struct hvm_ops svm_ops = {
@@ -207,10 +202,10 @@ const struct hvm_ops svm_ops = {
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.vcpu_reset = svm_vcpu_reset,
-	.vcpu_load = svm_vcpu_load,
 	.enter = svm_enter,
 	.reg_get = svm_reg_get,
 	.reg_set = svm_reg_set,
+	.paging_get = svm_paging_get,
 	.seg_get = svm_seg_get,
 	.seg_set = svm_seg_set,
 	.inject = svm_inject,
@@ -219,11 +214,7 @@ const struct hvm_ops svm_ops = {
 	.can_nmi = svm_can_nmi,
 	.irq_window = svm_irq_window,
 	.nmi_window = svm_nmi_window,
-	.shadow_clear = svm_shadow_clear,
 	.tpr_set = svm_tpr_set,
-	.tpr_get = svm_tpr_get,
-	.tsc_offset_set = svm_tsc_offset_set,
-	.gmap_set = svm_gmap_set,
 	.flush = svm_flush,
 	// Nested page tables are walked as a user's (15.25.5): every level present, writable, user; no NX in a leaf.
 	.pte_table = 0x7,

@@ -34,7 +34,19 @@ extern struct svm_features svm_features;
 static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->arch; }
 static inline struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
 
-// Translates the exit in the VMCB (svm_exit.c).
+// Is the guest in the shadow of STI or MOV SS? Not any more when the instruction behind it was emulated.
+static inline bool svm_shadow(const struct vcpu *v)
+{
+	const struct vmcb *b = vmcb_of(v);
+
+	return (b->int_state & 1) && b->rip == v->rip;
+}
+
+// Exits whose neutral form is just a reason, never EXIT_INTERRUPT; 0: not one of these (svm_exit.c).
+#define SVM_PLAIN_EXITS (VMEXIT_RDPRU + 1)
+extern const u8 svm_plain_exits[SVM_PLAIN_EXITS];
+
+// Translates the other exits: fills all but code and length.
 void svm_exit_decode(struct vcpu *v, struct hvm_exit *out);
 
 // The permission maps, one for all VMs (svm_maps.c). 0 or -ENOMEM.
@@ -47,6 +59,7 @@ void svm_run(u64 vmcb_pa, u64 *gpr, u64 host_vmcb_pa);
 // svm_state.c
 u64 svm_reg_get(const struct vcpu *v, enum hvm_reg r);
 void svm_reg_set(struct vcpu *v, enum hvm_reg r, u64 value);
+void svm_paging_get(const struct vcpu *v, struct hvm_paging *out);
 void svm_seg_get(const struct vcpu *v, unsigned s, struct hvm_segment *out);
 void svm_seg_set(struct vcpu *v, unsigned s, const struct hvm_segment *in);
 void svm_vcpu_reset(struct vcpu *v);
@@ -58,5 +71,4 @@ bool svm_can_irq(const struct vcpu *v);
 bool svm_can_nmi(const struct vcpu *v);
 void svm_irq_window(struct vcpu *v, bool on);
 void svm_nmi_window(struct vcpu *v, bool on);
-void svm_shadow_clear(struct vcpu *v);
 bool svm_nmi_ends(struct vcpu *v);

@@ -29,12 +29,12 @@ bool svm_injecting(const struct vcpu *v)
 
 bool svm_can_irq(const struct vcpu *v)
 {
-	return (v->rflags & RFLAGS_IF) && !(vmcb_of(v)->int_state & 1);
+	return (v->rflags & RFLAGS_IF) && !svm_shadow(v);
 }
 
 bool svm_can_nmi(const struct vcpu *v)
 {
-	return !svm_of(v)->nmi_masked && !(vmcb_of(v)->int_state & 1);
+	return !svm_of(v)->nmi_masked && !svm_shadow(v);
 }
 
 // A virtual interrupt that always exits (VINTR) just before it would be delivered. Its vector is one that the
@@ -53,11 +53,6 @@ void svm_nmi_window(struct vcpu *v, bool on)
 {
 	if (!svm_of(v)->nmi_masked)
 		svm_irq_window(v, on);
-}
-
-void svm_shadow_clear(struct vcpu *v)
-{
-	vmcb_of(v)->int_state &= ~1ull;
 }
 
 // The guest is at the IRET that ends its NMI handler. NMIs are open again after it, so step over it.

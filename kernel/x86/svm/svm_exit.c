@@ -3,24 +3,31 @@
 #include "kernel/x86/svm/svm.h"
 #include "lib/string.h"
 
-// Exits whose neutral form is just a reason.
-static const struct {
-	u8 code;
-	u8 reason;
-} plain[] = {
-	{VMEXIT_CPUID, EXIT_CPUID},        {VMEXIT_HLT, EXIT_HLT},
-	{VMEXIT_VINTR, EXIT_IRQ_WINDOW},   {VMEXIT_VMMCALL, EXIT_HYPERCALL},
-	{VMEXIT_INTR, EXIT_INTERRUPT},     {VMEXIT_NMI, EXIT_NMI},
-	{VMEXIT_INIT, EXIT_INIT},          {VMEXIT_PAUSE, EXIT_PAUSE},
-	{VMEXIT_SHUTDOWN, EXIT_TRIPLE_FAULT}, {VMEXIT_XSETBV, EXIT_XSETBV},
-	{VMEXIT_WBINVD, EXIT_WBINVD},      {VMEXIT_INVD, EXIT_WBINVD},
-	{VMEXIT_CR_WRITE(8), EXIT_CR8_WRITE}, {VMEXIT_RDPMC, EXIT_PROTECTION},
-	{VMEXIT_VMRUN, EXIT_UNDEFINED},    {VMEXIT_VMLOAD, EXIT_UNDEFINED},
-	{VMEXIT_VMSAVE, EXIT_UNDEFINED},   {VMEXIT_STGI, EXIT_UNDEFINED},
-	{VMEXIT_CLGI, EXIT_UNDEFINED},     {VMEXIT_SKINIT, EXIT_UNDEFINED},
-	{VMEXIT_INVLPGA, EXIT_UNDEFINED},  {VMEXIT_RSM, EXIT_UNDEFINED},
-	{VMEXIT_MONITOR, EXIT_UNDEFINED},  {VMEXIT_MWAIT, EXIT_UNDEFINED},
-	{VMEXIT_RDPRU, EXIT_UNDEFINED},
+const u8 svm_plain_exits[SVM_PLAIN_EXITS] = {
+	[VMEXIT_CR_WRITE(8)] = EXIT_CR8_WRITE,
+	[VMEXIT_NMI] = EXIT_NMI,
+	[VMEXIT_INIT] = EXIT_INIT,
+	[VMEXIT_VINTR] = EXIT_IRQ_WINDOW,
+	[VMEXIT_RDPMC] = EXIT_PROTECTION,
+	[VMEXIT_CPUID] = EXIT_CPUID,
+	[VMEXIT_RSM] = EXIT_UNDEFINED,
+	[VMEXIT_INVD] = EXIT_WBINVD,
+	[VMEXIT_PAUSE] = EXIT_PAUSE,
+	[VMEXIT_HLT] = EXIT_HLT,
+	[VMEXIT_INVLPGA] = EXIT_UNDEFINED,
+	[VMEXIT_SHUTDOWN] = EXIT_TRIPLE_FAULT,
+	[VMEXIT_VMRUN] = EXIT_UNDEFINED,
+	[VMEXIT_VMMCALL] = EXIT_HYPERCALL,
+	[VMEXIT_VMLOAD] = EXIT_UNDEFINED,
+	[VMEXIT_VMSAVE] = EXIT_UNDEFINED,
+	[VMEXIT_STGI] = EXIT_UNDEFINED,
+	[VMEXIT_CLGI] = EXIT_UNDEFINED,
+	[VMEXIT_SKINIT] = EXIT_UNDEFINED,
+	[VMEXIT_WBINVD] = EXIT_WBINVD,
+	[VMEXIT_MONITOR] = EXIT_UNDEFINED,
+	[VMEXIT_MWAIT] = EXIT_UNDEFINED,
+	[VMEXIT_XSETBV] = EXIT_XSETBV,
+	[VMEXIT_RDPRU] = EXIT_UNDEFINED,
 };
 
 static void decode_npf(const struct vmcb *b, struct hvm_exit *out)
@@ -62,12 +69,18 @@ static void decode_exception(const struct vmcb *b, struct hvm_exit *out)
 	out->exception.error = (u32)b->exit_info1;
 }
 
-static enum exit_reason plain_reason(u32 code)
+static void decode_special(struct vcpu *v, u32 code, struct hvm_exit *out)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
-		if (plain[i].code == code)
-			return plain[i].reason;
-	return EXIT_UNKNOWN;
+	const struct vmcb *b = vmcb_of(v);
+
+	if (svm_of(v)->nmi_masked && svm_nmi_ends(v))
+		out->reason = EXIT_NMI_WINDOW;
+	else if (code == VMEXIT_INVALID)
+		out->reason = EXIT_INVALID;
+	else if (code - VMEXIT_EXCEPTION < 32)
+		decode_exception(b, out);
+	else
+		out->reason = EXIT_UNKNOWN;
 }
 
 void svm_exit_decode(struct vcpu *v, struct hvm_exit *out)
@@ -75,24 +88,14 @@ void svm_exit_decode(struct vcpu *v, struct hvm_exit *out)
 	const struct vmcb *b = vmcb_of(v);
 	u32 code = (u32)b->exit_code;
 
-	out->code = b->exit_code;
-	out->length = 0;
 	if (code == VMEXIT_MSR)
 		out->reason = b->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR;
 	else if (code == VMEXIT_NPF)
 		decode_npf(b, out);
 	else if (code == VMEXIT_IOIO)
 		decode_ioio(b, out);
-	else if (__builtin_expect(svm_of(v)->nmi_masked, 0) && svm_nmi_ends(v))
-		out->reason = EXIT_NMI_WINDOW;
-	else if (code == VMEXIT_INVALID)
-		out->reason = EXIT_INVALID;
-	else if (code - VMEXIT_EXCEPTION < 32)
-		decode_exception(b, out);
-	else if (code < 0x100)
-		out->reason = plain_reason(code);
+	else if (code == VMEXIT_INTR)
+		out->reason = EXIT_INTERRUPT;
 	else
-		out->reason = EXIT_UNKNOWN;
-	if (svm_features.next_rip && b->next_rip - b->rip <= 15)
-		out->length = (u8)(b->next_rip - b->rip);
+		decode_special(v, code, out);
 }

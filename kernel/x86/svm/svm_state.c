@@ -55,6 +55,19 @@ void svm_reg_set(struct vcpu *v, enum hvm_reg r, u64 value)
 	memcpy((u8 *)vmcb_of(v) + reg_offset[r], &value, sizeof(value));
 }
 
+void svm_paging_get(const struct vcpu *v, struct hvm_paging *out)
+{
+	const struct vmcb *b = vmcb_of(v);
+
+	out->cr0 = b->cr0;
+	out->cr3 = b->cr3;
+	out->cr4 = b->cr4;
+	out->efer = b->efer;
+	out->cs_base = b->cs.base;
+	out->cs_attr = b->cs.attr;
+	out->cpl = b->cpl;
+}
+
 void svm_seg_get(const struct vcpu *v, unsigned s, struct hvm_segment *out)
 {
 	const struct vmcb_segment *seg = (const void *)((const u8 *)vmcb_of(v) + seg_offset[s]);
