@@ -16,7 +16,6 @@
 #define BLOCK_FRAMES 512u
 #define BLOCK_WORDS  (BLOCK_FRAMES / 64)
 #define OWNERS       4096u
-#define SCRUB_FRAMES 16  // zeroed by one frame_scrub_slice
 #define RUN_BLOCKS   256 // partly used blocks that kmem_alloc looks into
 
 enum block_state { BLOCK_WHOLE, BLOCK_BROKEN };
@@ -409,11 +408,20 @@ u16 frame_owner_of(hpa_t a)
 	return info_owner(info_at(a));
 }
 
+// A frame of the block that is not scrubbed yet; there is one.
+static unsigned first_dirty(const struct block *b)
+{
+	unsigned w = 0;
+
+	while (!~b->clean[w])
+		w++;
+	return w * 64 + (unsigned)__builtin_ctzll(~b->clean[w]);
+}
+
 bool frame_scrub_slice(void)
 {
-	u64 done[BLOCK_WORDS] = {0};
-	unsigned count = 0;
 	struct block *b;
+	unsigned i;
 
 	if (list_empty(&dirty)) // a glance; looked at again under the lock
 		return false;
@@ -427,19 +435,13 @@ bool frame_scrub_slice(void)
 	scrubbing++;
 	spin_unlock(&lock);
 
-	for (unsigned i = 0; i < BLOCK_FRAMES && count < SCRUB_FRAMES; i++) {
-		if (bit_test(b->clean, i))
-			continue;
-		arch_zero(hpa_to_va(hpa_add(block_address(b), (u64)i << PAGE_SHIFT)), PAGE_SIZE);
-		bit_set(done, i);
-		count++;
-	}
+	i = first_dirty(b);
+	arch_zero(hpa_to_va(hpa_add(block_address(b), (u64)i << PAGE_SHIFT)), PAGE_SIZE);
 
 	spin_lock(&lock);
 	scrubbing--;
-	for (unsigned w = 0; w < BLOCK_WORDS; w++)
-		b->clean[w] |= done[w];
-	clean_frames += count;
+	bit_set(b->clean, i);
+	clean_frames++;
 	if (clean_count(b) == BLOCK_FRAMES)
 		list_push_back(&clean, &b->link);
 	else
@@ -447,7 +449,6 @@ bool frame_scrub_slice(void)
 	spin_unlock(&lock);
 	return true;
 }
-
 // The first of n free frames in a row in a broken block; BLOCK_FRAMES when there is no such run.
 static unsigned find_run(const struct block *b, unsigned n)
 {

@@ -18,10 +18,12 @@ static void do_work(u64 work)
 		vm_reap();
 }
 
-// Scrubbing comes last, in slices, so that a CPU with nothing to do is never far from the run queue.
+// Scrubbing comes last, in slices, so that a CPU with nothing to do is never far from its interrupts and the run queue.
 static void idle(void)
 {
-	if (!frame_scrub_slice())
+	if (frame_scrub_slice())
+		arch_take_interrupts();
+	else
 		arch_idle();
 }
 
