@@ -33,11 +33,9 @@ KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mn
 	   -ffunction-sections -fdata-sections -fno-jump-tables -fcf-protection=none \
 	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
 # For speed what runs while guests run; the rest, most of it at start, for size.
-HOT     := lib/% kernel/x86/svm/% kernel/core/sched% kernel/core/timer% kernel/core/frame% kernel/core/pcpu% \
-	   kernel/core/trace% kernel/vm/run% kernel/vm/exits% kernel/vm/vcpu% kernel/vm/vlapic% kernel/vm/vpv% \
-	   kernel/vm/irq% kernel/vm/vioapic% kernel/vm/gmap% kernel/vm/access% kernel/vm/linear% \
-	   kernel/vm/decode% kernel/vm/emulate% kernel/vm/msr% kernel/vm/cpuid% kernel/x86/lapic% \
-	   kernel/x86/trap% kernel/x86/pcpu% kernel/x86/time% kernel/x86/xstate% devices/virt%
+HOT     := kernel/x86/svm/% kernel/core/sched% kernel/core/timer% kernel/core/pcpu% kernel/vm/run% \
+	   kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% kernel/vm/msr% kernel/vm/vlapic% \
+	   kernel/vm/vpv% kernel/x86/lapic% kernel/x86/trap% kernel/x86/pcpu%
 optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,-Os))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments

@@ -91,7 +91,7 @@ static int string_element(struct vcpu *v, const struct hvm_exit *exit, const str
 static void string_io(struct vcpu *v, const struct hvm_exit *exit)
 {
 	struct page_fault fault = {.fatal = true};
-	struct string_io s;
+	struct string_io s = {0};
 	int err = string_decode(v, &s, exit->io.in, &fault);
 
 	for (unsigned i = 0; !err && i < SLICE; i++) {

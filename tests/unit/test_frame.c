@@ -106,7 +106,7 @@ TEST(blocks_are_zero_and_clean_ones_preferred)
 	CHECK_EQ(frame_owned(3), 512);
 	CHECK_EQ(frame_owner_of(hpa_add(a, 1 * MiB)), 3);
 	CHECK_EQ(frame_type_of(hpa_add(a, 2 * MiB - 1)), FRAME_GUEST);
-	for (unsigned i = 0; i < 32; i++)
+	for (unsigned i = 0; i < 512; i++)
 		CHECK(frame_scrub_slice());
 	CHECK_EQ(frame_clean_count(), 512);
 	before = fake_zeroed;
@@ -127,7 +127,7 @@ TEST(half_scrubbed_block_is_zeroed_only_where_needed)
 	hpa_t a;
 
 	start();
-	for (unsigned i = 0; i < 10; i++)
+	for (unsigned i = 0; i < 160; i++)
 		CHECK(frame_scrub_slice());
 	CHECK_EQ(frame_clean_count(), 160);
 	for (unsigned i = 0; i < RAM / (2 * MiB) - 3; i++)
@@ -146,7 +146,7 @@ TEST(scrubbing_ends_and_counts)
 	start();
 	while (frame_scrub_slice())
 		slices++;
-	CHECK_EQ(slices, 14 * 32);
+	CHECK_EQ(slices, 14 * 512);
 	CHECK_EQ(frame_clean_count(), 14 * 512);
 	CHECK_EQ(frame_free_count(), FRAMES - 6);
 	for (unsigned i = 0; i < 14; i++)
