@@ -136,20 +136,24 @@ static void on_gmap_fault(struct vcpu *v, struct hvm_exit *exit)
 		vm_stop(v->vm, "out of memory for address 0x%lx", addr);
 }
 
-static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
+// The instruction at rip is MOV to a control register; false: it is not (any more), or cannot be read.
+static bool mov_to_cr(struct vcpu *v, struct insn *insn)
 {
 	u8 bytes[INSN_LENGTH_MAX];
 	struct page_fault fault = {.fatal = true};
-	struct insn insn;
 	size_t n = linear_fetch(v, bytes, &fault);
 
+	if (!n)
+		vcpu_page_fault(v, &fault);
+	return n && !decode_insn(insn, bytes, n, linear_code_mode(v)) && insn->map == INSN_0F && insn->opcode == 0x22;
+}
+
+static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
+{
+	struct insn insn;
+
 	(void)exit;
-	if (!n || decode_insn(&insn, bytes, n, linear_code_mode(v))) {
-		if (!n)
-			vcpu_page_fault(v, &fault);
-		return;
-	}
-	if (insn.map != INSN_0F || insn.opcode != 0x22)
+	if (!mov_to_cr(v, &insn))
 		return; // changed since: it runs again
 	u64 value = v->gpr[insn.rm & 15];
 	if (value > 15) {
@@ -208,8 +212,16 @@ static void on_triple_fault(struct vcpu *v, struct hvm_exit *exit)
 	vm_stop(v->vm, "triple fault at rip 0x%lx, vcpu %u", v->rip, v->id);
 }
 
+// QEMU leaves the guest like this, too, where a MOV sets a reserved bit of CR3 or CR4: that is a #GP. If it is not
+// the reason, the fault cannot be delivered either.
 static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
 {
+	struct insn insn;
+
+	if (!hvm->injecting(v) && mov_to_cr(v, &insn)) {
+		vcpu_fault(v, VECTOR_GP, true, 0);
+		return;
+	}
 	vm_stop(v->vm, "the processor refused its state at rip 0x%lx, vcpu %u (exit 0x%lx)", v->rip, v->id, exit->code);
 }
 

@@ -68,8 +68,8 @@ void guest_main(void)
 			continue;
 		check(fault == VEC_UD, "%s is #UD (%d)", p->name, fault);
 		fault = try_call(p->fn, (void *)random_odd());
-		check_quiet(fault == VEC_UD || (fault == VEC_GP && p->address), "%s with a random address: %d",
-			p->name, fault);
+		check_quiet(fault == VEC_UD || (fault == VEC_GP && p->address),
+			"%s with a random address: %d", p->name, fault);
 	}
 	check(try_wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME) == VEC_GP || arg_given("qemu"),
 		"EFER.SVME is #GP");
