@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A triple fault, on purpose, on the boot CPU or (cpu=1) on another, by an empty IDT or (how=1) a lost stack.
+// A triple fault, on purpose, on the boot CPU or (cpu=1) on another, by an empty IDT or (how=1) a lost stack,
+// while the other CPUs wait or (busy=1) run and take interrupts.
 #include "guest.h"
 #include "smp.h"
 
@@ -25,12 +26,28 @@ static void fault(void *how)
 		no_idt();
 }
 
+static volatile u64 rounds;
+
+static void work(void *arg)
+{
+	(void)arg;
+	for (;;)
+		rounds++;
+}
+
 void guest_main(void)
 {
 	u64 cpu = arg_number("cpu", 0);
 	void *how = (void *)arg_number("how", 0);
 
-	smp_start();
+	u32 cpus = smp_start();
+	bool busy = arg_number("busy", 0);
+
+	for (u32 i = 1; busy && i < cpus; i++)
+		if (i != cpu)
+			smp_run(i, work, NULL);
+	while (busy && !rounds)
+		;
 	if (cpu)
 		smp_run((u32)cpu, fault, how);
 	else

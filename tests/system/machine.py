@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""One `mezz run` under test: what its VMs say, what is typed for them, and what its events tell afterwards."""
+import pathlib
+import re
+import subprocess
+import time
+
+BAD_WORDS = re.compile(rb'WORK BAD.*|Kernel panic - .*|BUG: .*|Oops: .*|rcu: INFO: .*stall.*|watchdog: BUG.*')
+ENDS = ('poweroff', 'exit', 'stopped')
+
+
+class Failure(Exception):
+    """The machine did not do what the test expects; the text says what."""
+
+
+class VM:
+    """A VM of a test: the keys of CONFIG, as keyword arguments; names with - for those with _."""
+
+    def __init__(self, name, **keys):
+        self.name = name
+        self.keys = {'memory': '192MiB', 'vcpus': 1, **keys}
+
+    def yaml(self, build):
+        text = f'  - name: {self.name}\n'
+        for key, value in self.keys.items():
+            text += f"    {key}: {str(value).replace('BUILD', str(build))}\n"
+        return text
+
+
+def debian(name, do='shell', image='cloud', words='', **keys):
+    """A VM with one of Debian's kernels and the initrd of ours, told what to do (tools/guest-init)."""
+    return VM(name, kernel=f'BUILD/debian/{image}/vmlinuz', initrd=f'BUILD/debian/{image}/initrd',
+              cmdline=f'console=hvc0 quiet mezz.name={name} mezz.do={do} {words}'.strip(), **keys)
+
+
+def tiny(name, guest, words='', **keys):
+    """A VM with one of the tiny guests of tests/guest."""
+    return VM(name, **{'memory': '32MiB', 'kernel': f'BUILD/guests/{guest}.elf', 'debug_exit': 'true',
+                       'cmdline': f'seed=1 {words}'.strip(), **keys})
+
+
+class Event:
+    """A line of events.log: seconds since the start, what, which VM, and the rest."""
+
+    def __init__(self, line):
+        words = line.split(' ', 3) + ['', '', '']
+        self.time, self.what, self.vm, self.rest = float(words[0]), words[1], words[2], words[3]
+
+    def __str__(self):
+        return f'{self.what} {self.rest}'.strip()
+
+
+class Machine:
+    """A run underway. Its logs are in `folder`: mezzanine.log, events.log, NAME.log and run.out."""
+
+    def __init__(self, folder, build, model, vms, options, timeout):
+        self.folder, self.vms, self.attached = pathlib.Path(folder), vms, None
+        self.started = time.monotonic()
+        self.deadline = self.started + timeout
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.iterdir():
+            old.unlink()
+        config = self.folder / 'config.yaml'
+        config.write_text('vms:\n' + ''.join(vm.yaml(build.resolve()) for vm in vms), encoding='utf-8')
+        self.command = [str(build / 'mezz'), 'run', '--model', model, '--log', str(self.folder),
+                        '--timeout', str(int(timeout)), *options, str(config)]
+        with open(self.folder / 'run.out', 'wb') as out:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=out,
+                                            stderr=subprocess.STDOUT, bufsize=0)
+
+    # ---- what was said
+
+    def log(self, name):
+        """All that NAME.log holds so far; `mezzanine` is the kernel's, `run.out` what the user sees."""
+        path = self.folder / (name if '.' in name else f'{name}.log')
+        return path.read_bytes().replace(b'\r', b'') if path.exists() else b''
+
+    def events(self, vm=None, kinds=None):
+        lines = self.log('events').decode(errors='replace').split('\n')[:-1]
+        events = [Event(line) for line in lines if line]
+        return [e for e in events if (vm is None or e.vm == vm) and (kinds is None or e.what in kinds)]
+
+    def ends(self, vm):
+        """What became of a VM, in order: `reboot`, `poweroff`, `exit 0`, `stopped: cause`."""
+        return [str(e) for e in self.events(vm, ENDS + ('reboot',))]
+
+    def over(self):
+        return self.process.poll() is not None
+
+    # ---- waiting
+
+    def until(self, done, what, seconds=None):
+        """Waits until done() gives something that is true, and returns it."""
+        end = self.deadline if seconds is None else min(self.deadline, time.monotonic() + seconds)
+        while True:
+            over = self.over()
+            value = done()
+            if value:
+                return value
+            if over:
+                raise Failure(f'the run ended (status {self.process.returncode}) before {what}')
+            if time.monotonic() > end:
+                raise Failure(f'no {what} after {time.monotonic() - self.started:.0f} s')
+            time.sleep(0.02)
+
+    def expect(self, name, pattern, seconds=None, count=1):
+        """Waits for the count-th place in NAME's log that matches; returns the match."""
+        regex = re.compile(pattern.encode(), re.M)
+
+        def find():
+            found = list(regex.finditer(self.log(name)))
+            return found[count - 1] if len(found) >= count else None
+        return self.until(find, f'"{pattern}" from {name}', seconds)
+
+    def wait_event(self, vm, kind, count=1, seconds=None):
+        self.until(lambda: len(self.events(vm, (kind,))) >= count, f'{kind} of {vm}', seconds)
+
+    # ---- typing
+
+    def send(self, data):
+        try:
+            self.process.stdin.write(data)
+        except BrokenPipeError as e:
+            raise Failure('the run ended while something was typed') from e
+
+    def attach(self, name):
+        """Makes NAME the one that gets what is typed; `kernel` for the kernel's keys."""
+        def attached():
+            seen = re.findall(rb'\[mezz: attached to ([^;]*);', self.log('run.out'))
+            return (len(seen), seen[-1].decode()) if seen else (0, self.vms[0].name)
+        wanted = 'mezzanine' if name == 'kernel' else name
+        for _ in range(len(self.vms) + 1):
+            count, now = attached()
+            if now == wanted:
+                return
+            self.send(b'\x1dk' if name == 'kernel' else b'\x1dn')
+            self.until(lambda c=count: attached()[0] > c, 'answer to the key', 60)
+        raise Failure(f'{name} cannot be attached')
+
+    def type(self, name, text):
+        self.attach(name)
+        self.send(text.encode())
+
+    def key(self, key):
+        """A debug key of the kernel; what it shows is in the log `mezzanine`."""
+        self.type('kernel', key)
+
+    # ---- the end
+
+    def finish(self):
+        """Waits for the end; the exit status of mezz."""
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            return self.process.wait(max(1, self.deadline + 15 - time.monotonic()))
+        except subprocess.TimeoutExpired as e:
+            raise Failure('mezz did not end, not even after its --timeout') from e
+
+    def stop(self):
+        if not self.over():
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    # ---- what must be true at every end
+
+    def bad_words(self):
+        """The first sign in any VM's log that its kernel or its work went wrong; None when there is none."""
+        for vm in self.vms:
+            found = BAD_WORDS.search(self.log(vm.name))
+            if found:
+                return f'{vm.name}: {found.group().decode(errors="replace")}'
+        return None
+
+    def check_frames(self):
+        """After the last VM is gone the machine has as many free frames as before the first came."""
+        frames = [tuple(map(int, e.rest.split())) for e in self.events(kinds=('frames',))]
+        if not frames:
+            raise Failure('no event tells of frames')
+        before, after = max(f[0] for f in frames), frames[-1][1]
+        if before != after:
+            raise Failure(f'{before} frames were free before the first VM, {after} after the last')

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The system tests, one entry each. What a test does while the machine runs is a function of scripts.py."""
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+import scripts
+from machine import debian, tiny
+
+BOTH, MICRO, MONO = 'micro mono', 'micro', 'mono'
+
+
+@dataclass
+class Test:
+    """By default every VM powers itself off, mezz returns 0 and no frame is lost."""
+    name: str
+    vms: list
+    models: str = BOTH
+    options: list = field(default_factory=list)  # for mezz run
+    script: Optional[Callable] = None  # with the machine while it runs
+    after: Optional[Callable] = None  # with the machine after its end
+    ends: dict = field(default_factory=dict)  # VM: what becomes of it, in order, as regular expressions
+    status: int = 0  # of mezz
+    crashes: bool = False  # a guest's kernel is meant to complain
+    timeout: float = 60
+    groups: str = ''
+
+
+def cpus(n):
+    return ['--cpus', str(n)]
+
+
+def cpu(model):
+    return ['--cpu', model]
+
+
+def boots():
+    """Every way of starting the kernel, and machines of several sizes."""
+    for how in ('bios', 'uefi'):
+        yield Test(f'boot-{how}', [debian('web', 'poweroff'), debian('db', 'poweroff')],
+                   options=['--boot', how], after=scripts.all_ready, timeout=120, groups='boot')
+    for n in (1, 2, 4):
+        yield Test(f'cpus-{n}', [debian('web', 'poweroff', vcpus=2), debian('db', 'poweroff', vcpus=1)],
+                   options=cpus(n), after=scripts.all_ready, groups='boot')
+    for name, model in (('xsave', 'EPYC,+svm,+npt'), ('no-xsave', 'EPYC,+svm,+npt,-xsave'), ('max', 'max')):
+        yield Test(f'cpu-{name}', [debian('web', vcpus=2)], options=cpu(model),
+                   script=scripts.look_at_avx(name != 'no-xsave'), groups='boot')
+
+
+def kernels():
+    """Each of Debian's kernels, alone, on 1 and 4 vcpus, twice through a reboot."""
+    for image, models in (('cloud', BOTH), ('amd64', BOTH), ('rt', BOTH)):
+        for n in (1, 4):
+            yield Test(f'{image}-{n}', [debian('web', image=image, vcpus=n, memory='256MiB')], models=models,
+                       script=scripts.reboot_then_off(n), ends={'web': ['reboot', 'poweroff']},
+                       timeout=120, groups='kernels')
+
+
+def ends():
+    """Power-off, reboot, crash, triple fault and debug exit are told apart."""
+    yield Test('end-poweroff', [tiny('web', 'poweroff')], groups='ends')
+    yield Test('end-reboot', [tiny('web', 'reset', 'by=1')], ends={'web': ['reboot', 'exit 0']}, groups='ends')
+    yield Test('end-exit', [tiny('web', 'hello', 'code=7')], ends={'web': ['exit 7']},
+               after=scripts.says('web: exit 7'), groups='ends')
+    yield Test('end-triple-fault', [tiny('web', 'triplefault')], status=3, ends={'web': ['stopped triple fault.*']},
+               after=scripts.says('web: stopped: triple fault'), groups='ends')
+    yield Test('end-panic', [debian('web', 'crash', words='panic=1 reboot=t')], status=3, crashes=True,
+               ends={'web': ['stopped triple fault.*']}, after=scripts.crashed, groups='ends')
+    yield Test('end-panic-reboot', [debian('web', 'crash', words='panic=1'), debian('db')], crashes=True, status=130,
+               script=scripts.crash_and_come_again, groups='ends')
+    yield Test('end-busy', [tiny('web', 'triplefault', 'busy=1 cpu=2', vcpus=4),
+                            debian('db', 'work', words='mezz.rounds=10')],
+               status=3, ends={'web': ['stopped triple fault.*']}, after=scripts.work_was_right('db'), groups='ends')
+    yield Test('end-timeout', [debian('web')], status=124, options=['--timeout', '6'], models=MICRO, groups='ends')
+
+
+def many():
+    """Several VMs."""
+    yield Test('two-cpus', [debian('web', vcpus=2), debian('db', vcpus=2)], options=cpus(2),
+               script=scripts.answer_and_off, timeout=90, groups='many')
+    yield Test('eight', [debian(f'vm{i}', 'poweroff', memory='128MiB', vcpus=1 + i % 2) for i in range(8)],
+               after=scripts.all_ready, timeout=150, groups='many')
+    yield Test('cycles', [debian('db', 'work', words='mezz.rounds=100'), tiny('web', 'hello', repeat=199)],
+               ends={'web': ['exit 0'] * 200}, after=scripts.worked_beside('db', 'web'), timeout=240, groups='many')
+    yield Test('no-memory', [debian('web', 'poweroff'), debian('db', 'poweroff', memory='600MiB')], status=3,
+               options=['--memory', '512MiB'], ends={'db': ['stopped cannot start: not enough free memory']},
+               groups='many')
+
+
+def sched():
+    """Shares of processor time."""
+    spin = 'mezz.seconds=30'
+    yield Test('shares', [debian(f'w{w}', 'spin', words=spin, memory='128MiB', weight=w) for w in (100, 200, 400)],
+               options=cpus(1), script=scripts.shares({'w100': 1, 'w200': 2, 'w400': 4}), timeout=150, models=MICRO,
+               groups='sched')
+    yield Test('cap', [debian('web', 'spin', words=spin, memory='128MiB', cap=50),
+                       debian('db', 'spin', words=spin, memory='128MiB')],
+               options=cpus(2), script=scripts.capped('web', 50), timeout=120, models=MICRO, groups='sched')
+    yield Test('affinity', [debian('web', 'spin', words='mezz.seconds=8', vcpus=2, affinity='[1]')],
+               options=cpus(2), script=scripts.stays_on('web', 1), models=MICRO, groups='sched')
+    yield Test('latency', [debian('web'), debian('db', 'spin', words=spin, vcpus=4)], options=cpus(2),
+               script=scripts.answers_in_time('web', 'db'), timeout=120, groups='sched')
+
+
+def inside():
+    """What the kernel shows of itself, and what it uses."""
+    yield Test('keys', [debian('web'), debian('db')], options=['--kernel-args', 'trace=3ff'],
+               script=scripts.debug_keys, groups='inside')
+    yield Test('flood', [debian('web'), debian('db')], script=scripts.flood('web', 'db'), timeout=150, groups='inside')
+    yield Test('memory', [debian('web', 'poweroff', vcpus=4)], options=['--memory', '2GiB'],
+               after=scripts.memory_limits, groups='inside')
+    yield Test('panic', [tiny('web', 'hello')], options=['--qemu-args', '-initrd BUILD/mezz'], status=4,
+               after=scripts.panic_tells, models=BOTH, groups='inside')
+
+
+TESTS = [*boots(), *kernels(), *ends(), *many(), *sched(), *inside()]
