@@ -351,6 +351,7 @@ static void start(struct sched_vcpu *v, struct pcpu *p, u64 now)
 	v->waited += fair_elapsed(v->ready_since, now);
 	v->since = v->turn = now;
 	v->charged = 0;
+	v->endless = false;
 	v->pcpu = p;
 	p->running = v;
 	v->vm->ready_count--;
@@ -367,6 +368,7 @@ static bool turn_is_over(struct sched_vcpu *v, struct pcpu *p, const struct sche
 
 	if (endless >> p->id & 1) { // they began to wait just now: the turn gets an end
 		endless &= ~BIT(p->id);
+		v->endless = false;
 		v->turn = now;
 		v->charged = 0;
 	}
@@ -412,8 +414,14 @@ static void tell_endless(u64 now)
 		pcpu_post(p, WORK_RESCHED);
 }
 
+static void set_endless(struct sched_vcpu *v, const struct pcpu *p)
+{
+	endless |= BIT(p->id);
+	v->endless = true;
+}
+
 // When this CPU has to look again.
-static u64 turn_end(const struct sched_vcpu *v, struct pcpu *p, u64 now)
+static u64 turn_end(struct sched_vcpu *v, struct pcpu *p, u64 now)
 {
 	struct sched_vm *first = list_first(&parked, struct sched_vm, link);
 	u64 until = TIMER_NEVER;
@@ -421,7 +429,7 @@ static u64 turn_end(const struct sched_vcpu *v, struct pcpu *p, u64 now)
 	if (v && first_here(p, NULL))
 		until = v->turn + fair.slice;
 	else if (v)
-		endless |= BIT(p->id);
+		set_endless(v, p);
 	if (v && v->vm->cap)
 		until = MIN(until, now + fair_cap_left(v->vm) / v->vm->running + 1);
 	if (first && unparker == p)

@@ -48,6 +48,7 @@ struct sched_vcpu {
 	struct pcpu *told; // READY: the idle CPU that was told to take it
 	u64 since;         // RUNNING: accounted up to here
 	u64 turn;          // RUNNING: begin of its turn
+	bool endless;      // RUNNING: its turn has no end, for nobody waits
 	u64 charged;       // RUNNING: ticks of this turn that count in vtime
 	u64 ready_since;
 	u64 used;   // ticks of processor time

@@ -11,7 +11,7 @@
 //     So a weight that is worth more CPUs than the VM has vcpus neither saves up time nor pulls V back.
 //  3. A turn at whose end nobody wants the CPU does not put the VM ahead: idle time costs nothing. When nobody but the
 //     VM itself wants it, the lead is bounded.
-//  4. No turn is charged with more than two slices: turns are longer only while nobody waits.
+//  4. A turn that has no end, for nobody waits, is charged with two slices at most.
 #include "kernel/core/sched_fair.h"
 #include "kernel/core/log.h"
 
@@ -33,7 +33,8 @@ void fair_init(void)
 		.charge_max = time_from_ns(2 * SCHED_SLICE_NS),
 		.bonus = time_from_ns(2000000),
 		.lead_max = time_from_ns(3 * SCHED_SLICE_NS),
-		.lag_max = time_from_ns(4 * SCHED_SLICE_NS),
+		.lag_max = time_from_ns(
+			20 * SCHED_SLICE_NS), // an emulated CPU may stand still so long
 		.granularity = time_from_ns(250000),
 		.nap = time_from_ns(1000000000),
 	};
@@ -68,7 +69,9 @@ static void set_vtime(struct sched_vm *vm, u64 vtime)
 
 static u64 chargeable(const struct sched_vcpu *v, u64 ticks)
 {
-	return MIN(ticks, fair.charge_max - v->charged);
+	if (!v->endless)
+		return ticks; // however late the end of the turn came
+	return MIN(ticks, fair.charge_max - MIN(v->charged, fair.charge_max));
 }
 
 u64 fair_vtime_now(const struct sched_vcpu *v, u64 now)

@@ -8,7 +8,7 @@
 struct fair_ticks {
 	u64 slice;       // SCHED_SLICE_NS
 	u64 period;      // SCHED_CAP_NS
-	u64 charge_max;  // of one turn
+	u64 charge_max;  // of one turn without an end
 	u64 bonus;       // a VM that wakes may be so much service behind the average
 	u64 lead_max;    // a VM that others leave a CPU to may be so much ahead, for each vcpu
 	u64 lag_max;     // a VM that has all it wants may be so much behind, for each vcpu
@@ -23,7 +23,7 @@ void fair_vm_init(struct sched_vm *vm);
 // Virtual time that the VM's service of so many ticks takes.
 static inline u64 fair_virtual(const struct sched_vm *vm, u64 ticks)
 {
-	return ticks * vm->scale >> 20;
+	return (u64)((unsigned __int128)ticks * vm->scale >> 20);
 }
 
 // a - b of two virtual times, which wrap around.

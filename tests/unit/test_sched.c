@@ -7,7 +7,8 @@
 
 #define MS        1000000ull
 #define SEC       (1000 * MS)
-#define REACTION  3000 // from posted work to sched_next
+#define REACTION  3000     // from posted work to sched_next
+#define STALL 100000000 // how long a CPU may stand still, see stalls
 #define NEVER     TIMER_NEVER
 #define VMS_MAX   40
 #define GRAIN     0.001 // CPUs: two turns in 10 s
@@ -37,9 +38,11 @@ static struct sim_cpu {
 	u64 until;
 	u64 started;
 	u64 work_at; // when posted work is seen
+	u64 stalled; // until then it sees nothing
 } cpus[PCPU_MAX];
 
 static u64 rng_state;
+static bool stalls; // now and then a CPU stands still, as an emulated one does
 
 static u64 rng(void)
 {
@@ -55,7 +58,7 @@ static void sim_start(unsigned cpu_count)
 	vm_count = 0;
 	rng_state = 42;
 	for (unsigned i = 0; i < cpu_count; i++)
-		cpus[i] = (struct sim_cpu){NEVER, 0, 0};
+		cpus[i] = (struct sim_cpu){NEVER, 0, 0, 0};
 }
 
 // A VM whose vcpus spin (run 0) or run and sleep. They are woken at once.
@@ -120,6 +123,7 @@ static void cpu_look(unsigned cpu)
 	pcpus[cpu]->work = 0;
 	cpus[cpu].work_at = NEVER;
 	s = sched_next(fake_now, &cpus[cpu].until);
+	cpus[cpu].stalled = stalls && rng() % 20 == 0 ? fake_now + rng() % STALL : 0;
 	if (s != pcpus[cpu]->running)
 		CHECK(!"sched_next returns what it says is running");
 	if (s && s != before)
@@ -151,6 +155,7 @@ static u64 cpu_event(unsigned cpu)
 	t = MIN(t, cpus[cpu].work_at);
 	if (v && v->run)
 		t = MIN(t, cpus[cpu].started + v->left);
+	t = MAX(t, cpus[cpu].stalled);
 	return MAX(t, fake_now);
 }
 
@@ -286,6 +291,23 @@ TEST(weights_on_one_cpu)
 	add_vm(1, 0, 0, 1, 0, 0);
 	add_vm(50, 0, 0, 1, 0, 0);
 	check_shares((double[]){1.0 / 51, 50.0 / 51}, 0.03);
+}
+
+// What a CPU did while it stood still is charged, so the others make up for it.
+TEST(weights_on_cpus_that_stall)
+{
+	stalls = true;
+	sim_start(1);
+	add_vm(100, 0, 0, 1, 0, 0);
+	add_vm(200, 0, 0, 1, 0, 0);
+	add_vm(700, 0, 0, 1, 0, 0);
+	check_shares((double[]){.1, .2, .7}, 0.05);
+	sim_start(2);
+	add_vm(100, 0, 0, 1, 0, 0);
+	add_vm(200, 0, 0, 2, 0, 0);
+	add_vm(300, 0, 0, 2, 0, 0);
+	check_shares((double[]){1.0 / 3, 2.0 / 3, 1}, 0.05);
+	stalls = false;
 }
 
 TEST(three_on_two_cpus)
