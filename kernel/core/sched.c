@@ -140,15 +140,16 @@ static struct sched_vcpu *choose_vcpu(const struct sched_vm *vm, const struct pc
 	return first;
 }
 
-// The first VM in the queue that has something to run here and is not `but`.
-static struct sched_vm *first_here(const struct pcpu *p, const struct sched_vm *but)
+// What the first VM in the queue that is not `but` has to run here.
+static struct sched_vcpu *first_here(const struct pcpu *p, const struct sched_vm *but)
 {
 	list_for_each(link, &queue)
 	{
 		struct sched_vm *vm = list_entry(link, struct sched_vm, link);
+		struct sched_vcpu *v = vm != but && may_run(vm, p) ? choose_vcpu(vm, p) : NULL;
 
-		if (vm != but && may_run(vm, p) && choose_vcpu(vm, p))
-			return vm;
+		if (v)
+			return v;
 	}
 	return NULL;
 }
@@ -231,25 +232,32 @@ void sched_wake(struct sched_vcpu *v)
 
 static enum fair_rivals rivals(const struct sched_vm *vm, const struct pcpu *p)
 {
-	const struct sched_vm *first = first_here(p, NULL);
+	const struct sched_vcpu *first = first_here(p, NULL);
 
 	if (!first)
 		return FAIR_NOBODY;
 	// A VM that may run everywhere competes with all the others, those that run now included.
-	return first != vm || vm->affinity == all_cpus() || first_here(p, vm) ? FAIR_OTHERS
-									      : FAIR_ITSELF;
+	return first->vm != vm || vm->affinity == all_cpus() || first_here(p, vm) ? FAIR_OTHERS
+										  : FAIR_ITSELF;
 }
 
 // The running vcpu leaves its CPU; its time is booked.
 static void leave(struct sched_vcpu *v, struct pcpu *p, enum sched_state state, u64 now)
 {
 	struct sched_vm *vm = v->vm;
+	bool last = state != SCHED_READY && vm->running == 1 && !vm->ready_count;
 
-	fair_settle(v, rivals(vm, p));
-	vm->running--;
 	p->running = NULL;
 	endless &= ~BIT(p->id);
 	v->woken = false;
+	if (last && list_empty(&queue)) { // the short way of a vcpu that halts while nobody waits
+		v->state = state;
+		vm->running = 0;
+		fair_sleep(v, now);
+		return;
+	}
+	fair_settle(v, rivals(vm, p));
+	vm->running--;
 	if (state == SCHED_READY) {
 		make_ready(v, now);
 	} else {
@@ -321,15 +329,13 @@ static void unpark(u64 now)
 // migration. A woken vcpu is not passed over. `last` had its turn just now.
 static struct sched_vcpu *choose(const struct pcpu *p, const struct sched_vcpu *last)
 {
-	struct sched_vm *head = first_here(p, NULL);
-	struct sched_vcpu *best;
+	struct sched_vcpu *best = first_here(p, NULL);
+	const struct sched_vm *head;
 	unsigned looked = 0;
 
-	if (!head)
-		return NULL;
-	best = choose_vcpu(head, p);
-	if (best->pcpu == p || best->woken || !best->pcpu)
+	if (!best || best->pcpu == p || best->woken || !best->pcpu)
 		return best;
+	head = best->vm;
 	for (struct list *link = head->link.next; link != &queue && looked++ < LOOK_AHEAD;
 		link = link->next) {
 		struct sched_vm *vm = list_entry(link, struct sched_vm, link);
@@ -360,11 +366,12 @@ static void start(struct sched_vcpu *v, struct pcpu *p, u64 now)
 		list_remove(&v->vm->link);
 }
 
-// True when the running vcpu, whose time is booked, has to make room for what waits here (head).
-static bool turn_is_over(struct sched_vcpu *v, struct pcpu *p, const struct sched_vm *head, u64 now)
+// True when the running vcpu, whose time is booked, has to make room for what waits here.
+static bool turn_is_over(
+	struct sched_vcpu *v, struct pcpu *p, const struct sched_vcpu *waiter, u64 now)
 {
+	const struct sched_vm *head = waiter->vm;
 	s64 ahead = fair_diff(v->vm->vtime, head->vtime);
-	const struct sched_vcpu *waiter = choose_vcpu(head, p);
 
 	if (endless >> p->id & 1) { // they began to wait just now: the turn gets an end
 		endless &= ~BIT(p->id);
@@ -381,7 +388,8 @@ static bool turn_is_over(struct sched_vcpu *v, struct pcpu *p, const struct sche
 // The running vcpu's time is booked; takes it off the CPU when it has to go. Returns what stays.
 static struct sched_vcpu *keep_or_stop(struct sched_vcpu *v, struct pcpu *p, u64 now)
 {
-	struct sched_vm *head, *vm = v->vm;
+	const struct sched_vcpu *waiter;
+	struct sched_vm *vm = v->vm;
 
 	if (v->exiting) {
 		leave(v, p, SCHED_OFF, now);
@@ -393,8 +401,8 @@ static struct sched_vcpu *keep_or_stop(struct sched_vcpu *v, struct pcpu *p, u64
 		leave(v, p, SCHED_READY, now);
 		return NULL;
 	}
-	head = first_here(p, NULL);
-	if (!head || !turn_is_over(v, p, head, now))
+	waiter = first_here(p, NULL);
+	if (!waiter || !turn_is_over(v, p, waiter, now))
 		return v;
 	leave(v, p, SCHED_READY, now);
 	return NULL;
@@ -437,6 +445,12 @@ static u64 turn_end(struct sched_vcpu *v, struct pcpu *p, u64 now)
 	return until;
 }
 
+// Nobody waits for anything, so there is nothing to decide.
+static bool goes_on(const struct sched_vcpu *v)
+{
+	return list_empty(&queue) && list_empty(&parked) && !v->exiting && !v->vm->cap;
+}
+
 struct sched_vcpu *sched_next(u64 now, u64 *until)
 {
 	struct pcpu *p = this_pcpu();
@@ -446,6 +460,13 @@ struct sched_vcpu *sched_next(u64 now, u64 *until)
 	asked &= ~BIT(p->id);
 	coming &= ~BIT(p->id);
 	idle &= ~BIT(p->id);
+	if (was &&
+		goes_on(was)) { // the short way of a vcpu that left its guest for some other work
+		set_endless(was, p);
+		*until = TIMER_NEVER;
+		spin_unlock(&lock);
+		return was;
+	}
 	if (!list_empty(&parked))
 		unpark(now);
 	if (was) {

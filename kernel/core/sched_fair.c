@@ -168,6 +168,17 @@ static void deactivate(struct sched_vm *vm, u64 now)
 	vm->others_then = weights ? average() : base;
 }
 
+void fair_sleep(const struct sched_vcpu *v, u64 now)
+{
+	struct sched_vm *vm = v->vm;
+	s64 ahead;
+
+	deactivate(vm, now);
+	ahead = fair_diff(vm->vtime, vm->others_then);
+	if (ahead > 0)
+		vm->vtime -= MIN((u64)ahead, fair_virtual(vm, v->charged));
+}
+
 void fair_update(struct sched_vm *vm, u64 now)
 {
 	bool active = vm->running || (vm->ready_count && !vm->parked);

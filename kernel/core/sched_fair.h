@@ -49,6 +49,9 @@ void fair_account(struct sched_vcpu *v, u64 now);
 enum fair_rivals { FAIR_NOBODY, FAIR_ITSELF, FAIR_OTHERS };
 void fair_settle(const struct sched_vcpu *v, enum fair_rivals rivals);
 
+// The same and fair_update in one, for the last vcpu of a VM, when it has stopped to run and nobody waits.
+void fair_sleep(const struct sched_vcpu *v, u64 now);
+
 // After ready_count, running or parked changed: the VM begins or ceases to compete.
 void fair_update(struct sched_vm *vm, u64 now);
 
