@@ -21,6 +21,10 @@ void vcpu_page_fault(struct vcpu *v, const struct page_fault *fault)
 		vm_stop(v->vm, "page tables outside of RAM, for address 0x%lx at rip 0x%lx", fault->address, v->rip);
 		return;
 	}
+	if (fault->protection) {
+		vcpu_fault(v, VECTOR_GP, true, 0);
+		return;
+	}
 	hvm->reg_set(v, HVM_CR2, fault->address);
 	vcpu_fault(v, VECTOR_PF, true, fault->error);
 }

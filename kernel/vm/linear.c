@@ -193,8 +193,12 @@ static bool translate(struct walk *w, gpa_t *out)
 {
 	const struct hvm_paging *p = &w->paging;
 
-	if (!(p->efer & EFER_LMA))
+	if (!(p->efer & EFER_LMA)) {
 		w->linear = (u32)w->linear;
+	} else if ((u64)((s64)(w->linear << 16) >> 16) != w->linear) {
+		*w->fault = (struct page_fault){.address = w->linear, .protection = true};
+		return false;
+	}
 	if (!(p->cr0 & CR0_PG)) {
 		*out = gpa(w->linear);
 		return true;

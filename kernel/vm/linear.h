@@ -10,6 +10,7 @@ struct page_fault {
 	u64 address;
 	u32 error; // error code as the processor pushes it
 	bool fatal; // a table lies outside RAM: not a page fault of the guest's
+	bool protection; // the address is not canonical: #GP(0) instead
 };
 
 // The code size that CS and EFER give: for decode_insn.
