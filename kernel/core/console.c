@@ -113,6 +113,16 @@ void console_log(const char *text, size_t n)
 	out_kick();
 }
 
+size_t console_log_room(void)
+{
+	size_t room;
+
+	out_lock();
+	room = out_ready() ? out_room(OUT_LOG) : 0;
+	out_unlock();
+	return room;
+}
+
 void console_event(const char *fmt, ...)
 {
 	char text[EVENT_MAX];

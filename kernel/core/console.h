@@ -34,6 +34,9 @@ void console_flush(void);
 // For log.c: a piece of the log, whole lines.
 void console_log(const char *text, size_t n);
 
+// How much of it finds room now; half of that is safe whatever the mode.
+size_t console_log_room(void);
+
 // A key of the kernel: runs fn on the CPU that takes console input, with no lock held. At boot; a key has one owner.
 void console_key_register(char key, const char *help, void (*fn)(void));
 

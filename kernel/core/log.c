@@ -3,6 +3,7 @@
 #include "kernel/core/log.h"
 #include "kernel/core/console.h"
 #include "kernel/core/frame.h"
+#include "kernel/core/pager.h"
 #include "kernel/core/spinlock.h"
 #include "lib/string.h"
 
@@ -72,16 +73,15 @@ size_t log_read(u64 *at, char *out, size_t room)
 	return n;
 }
 
+static u64 shown; // by log_show
+
+static size_t show_more(char *out, size_t room)
+{
+	return log_read(&shown, out, room);
+}
+
 void log_show(void)
 {
-	char text[128];
-	u64 at = 0;
-	size_t n;
-
-	console_log("--- log\n", 8);
-	while ((n = log_read(&at, text, sizeof(text)))) {
-		console_log(text, n);
-		console_flush();
-	}
-	console_log("--- end\n", 8);
+	if (pager_start(show_more))
+		shown = 0;
 }

@@ -5,6 +5,7 @@
 #include "kernel/core/console.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
+#include "kernel/core/pager.h"
 #include "kernel/core/pcpu.h"
 
 #define RING_BYTES   (64 * KiB)
@@ -46,16 +47,30 @@ static void set_mask(u64 mask)
 	log_line("trace: mask 0x%lx", mask);
 }
 
-static void dump_ring(u32 cpu)
+// The dump that is being shown: the next record, and the mask to put back.
+static u32 dump_cpu;
+static u64 dump_at, dump_mask;
+
+static u64 ring_begin(u32 cpu)
 {
-	u64 head = heads[cpu];
+	return heads[cpu] > RING_RECORDS ? heads[cpu] - RING_RECORDS : 0;
+}
 
-	for (u64 i = head > RING_RECORDS ? head - RING_RECORDS : 0; i < head; i++) {
-		const struct trace_record *r = &rings[cpu][i % RING_RECORDS];
+static size_t dump_more(char *out, size_t size)
+{
+	const struct trace_record *r;
 
-		log_line("trace: %x %lx %x %x %x %lx %lx", r->cpu, r->tsc, r->event, r->vm, r->vcpu, r->a, r->b);
-		console_flush();
+	while (dump_cpu < pcpu_count && (!rings[dump_cpu] || dump_at == heads[dump_cpu])) {
+		dump_cpu++;
+		dump_at = dump_cpu < pcpu_count ? ring_begin(dump_cpu) : 0;
 	}
+	if (dump_cpu >= pcpu_count) {
+		trace_mask = dump_mask;
+		return 0;
+	}
+	r = &rings[dump_cpu][dump_at++ % RING_RECORDS];
+	return format(out, size, "trace: %x %lx %x %x %x %lx %lx\n", r->cpu, r->tsc, r->event,
+		r->vm, r->vcpu, r->a, r->b);
 }
 
 static void key_dump(void)
@@ -63,10 +78,13 @@ static void key_dump(void)
 	u64 mask = trace_mask;
 
 	trace_mask = 0; // so that what is shown stands still
-	for (u32 i = 0; i < pcpu_count; i++)
-		if (rings[i])
-			dump_ring(i);
-	trace_mask = mask;
+	if (!pager_start(dump_more)) {
+		trace_mask = mask;
+		return;
+	}
+	dump_mask = mask;
+	dump_cpu = 0;
+	dump_at = ring_begin(0);
 }
 
 static void key_toggle(void)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of the log and of the console in frames.
 // link: kernel/core/console.c kernel/core/console_in.c kernel/core/console_out.c kernel/core/log.c
-// link: kernel/core/frame.c kernel/core/timer.c lib/format.c tests/unit/fake/arch.c
+// link: kernel/core/pager.c kernel/core/frame.c kernel/core/timer.c lib/format.c tests/unit/fake/arch.c
 #include "tests/unit/console_fake.h"
 
 // What the frames of one channel hold; false when the line is not whole frames.
@@ -261,6 +261,28 @@ TEST(log_keeps_the_last_32_kib)
 	n = log_read(&at, kept, sizeof(kept) - 1);
 	kept[n] = 0;
 	CHECK(n < 40 && strstr(kept, "] next\n"));
+}
+
+TEST(log_is_shown_again_as_the_line_takes_it)
+{
+	static char kept[40000];
+	u64 at = 0;
+	size_t n;
+
+	uart_reset(0);
+	n = log_read(&at, kept, sizeof(kept) - 1);
+	kept[n] = 0;
+	type("\x01\x20\x01l\x01\x20\x01l", 8); // the second is refused
+	for (unsigned ms = 0; ms < 4000; ms++) {
+		uart_room = 16;
+		pass_time(1000000);
+	}
+	CHECK(channel_text(CONSOLE_LOG));
+	CHECK(!strcmp(text, kept));
+	CHECK(!strstr(text, "missing"));
+	uart_room = ~0ull;
+	pass_time(5000000);
+	CHECK(list_empty(&pcpus[0]->timers));
 }
 
 // What is under way goes out first, in whole frames; no lock is needed.

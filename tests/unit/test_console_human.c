@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tests of the console as people see it.
 // link: kernel/core/console.c kernel/core/console_in.c kernel/core/console_out.c kernel/core/log.c
-// link: kernel/core/frame.c kernel/core/timer.c lib/format.c tests/unit/fake/arch.c
+// link: kernel/core/pager.c kernel/core/frame.c kernel/core/timer.c lib/format.c tests/unit/fake/arch.c
 #include "tests/unit/console_fake.h"
 
 static void vm_says(unsigned index, const char *name, const char *s)
