@@ -425,7 +425,10 @@ bool frame_scrub_slice(void)
 
 	if (list_empty(&dirty)) // a glance; looked at again under the lock
 		return false;
-	spin_lock(&lock);
+	// Nobody shall queue behind scrubbers: where CPUs are threads of an emulator, more than the machine below
+	// has, each turn of a fair lock may cost a time slice of that machine.
+	if (!spin_trylock(&lock))
+		return true;
 	b = list_first(&dirty, struct block, link);
 	if (!b) {
 		spin_unlock(&lock);
@@ -438,7 +441,8 @@ bool frame_scrub_slice(void)
 	i = first_dirty(b);
 	arch_zero(hpa_to_va(hpa_add(block_address(b), (u64)i << PAGE_SHIFT)), PAGE_SIZE);
 
-	spin_lock(&lock);
+	while (!spin_trylock(&lock))
+		cpu_relax();
 	scrubbing--;
 	bit_set(b->clean, i);
 	clean_frames++;

@@ -47,7 +47,7 @@ u64 frame_owned(u16 owner);
 enum frame_type frame_type_of(hpa_t a);
 u16 frame_owner_of(hpa_t a);
 
-// Zeroes a frame of free dirty memory; false when all free blocks are scrubbed. For idle CPUs,
+// Zeroes a frame of free dirty memory, unless the allocator is busy; false when all free blocks are scrubbed. For idle CPUs,
 // several may do so at once.
 bool frame_scrub_slice(void);
 

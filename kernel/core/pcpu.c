@@ -19,12 +19,15 @@ static void do_work(u64 work)
 }
 
 // Scrubbing comes last, in slices, so that a CPU with nothing to do is never far from its interrupts and the run queue.
-static void idle(void)
+static void idle(struct pcpu *p)
 {
-	if (frame_scrub_slice())
+	while (!READ_ONCE(p->work)) {
+		if (!frame_scrub_slice()) {
+			arch_idle();
+			return;
+		}
 		arch_take_interrupts();
-	else
-		arch_idle();
+	}
 }
 
 void pcpu_loop(void)
@@ -42,6 +45,6 @@ void pcpu_loop(void)
 		if (s)
 			vcpu_run(container_of(s, struct vcpu, sched));
 		else
-			idle();
+			idle(p);
 	}
 }

@@ -45,6 +45,18 @@ static inline void spin_lock(struct spinlock *l)
 		cpu_relax();
 }
 
+// Takes the lock if it is free; for work that can wait better than whoever else wants the lock.
+static inline bool spin_trylock(struct spinlock *l)
+{
+	u16 ticket = READ_ONCE(l->owner), next = ticket;
+
+	if (!__atomic_compare_exchange_n(
+		    &l->next, &next, (u16)(ticket + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return false;
+	LOCK_CHECK(take, l->rank);
+	return true;
+}
+
 static inline void spin_unlock(struct spinlock *l)
 {
 	LOCK_CHECK(drop, l->rank);

@@ -65,4 +65,21 @@ TEST(dropping_what_is_not_held_is_found)
 	CHECK(FAKE_PANICS(spin_lock(&none))); // never initialized
 }
 
+TEST(a_try_takes_a_free_lock_only)
+{
+	static struct spinlock vm = SPINLOCK(LOCK_VM), sched = SPINLOCK(LOCK_SCHED);
+
+	fake_reset(2);
+	CHECK(spin_trylock(&sched));
+	CHECK(!spin_trylock(&sched));
+	fake_cpu = pcpus[1];
+	CHECK(!spin_trylock(&sched));
+	CHECK(spin_trylock(&vm));
+	spin_unlock(&vm);
+	fake_cpu = pcpus[0];
+	spin_unlock(&sched);
+	CHECK(spin_trylock(&sched));
+	CHECK(FAKE_PANICS(spin_trylock(&vm)));
+}
+
 TEST_MAIN()
