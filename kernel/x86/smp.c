@@ -18,7 +18,7 @@
 #define LOW_SIZE        (5 * PAGE_SIZE)
 #define INIT_WAIT_NS    10000000ull
 #define STARTUP_WAIT_NS 200000ull
-#define ANSWER_WAIT_NS  1000000000ull
+#define ANSWER_WAIT_NS  5000000000ull // an emulated CPU may have to wait for a real one
 #define XAPIC_MAX_ID    254
 
 extern const char trampoline_start[], trampoline_end[], trampoline_root[], trampoline_efer[];
@@ -180,9 +180,10 @@ _Noreturn void smp_main(struct pcpu *p)
 	cpu_protect();
 	desc_load(p);
 	lapic_init_cpu();
+	// Before the first lock: a CPU that comes too late gets an INIT, and would take the lock with it.
+	atomic_store(&p->arch->started, time_now() | 1);
 	xstate_init_cpu();
 	timer_init_pcpu(p);
 	hvm_init_cpu();
-	atomic_store(&p->arch->started, time_now() | 1);
 	pcpu_loop();
 }
