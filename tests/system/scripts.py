@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What the system tests do with a machine that runs, and what they look for when it has ended."""
+import pathlib
 import re
 import statistics
 import subprocess
 import time
 
 from machine import Failure
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / 'examples'
 
 
 def check(condition, text):
@@ -266,3 +269,60 @@ def panic_tells(m):
     check('PANIC on CPU' in log, 'no panic in the log')
     for name in ('mezz_main', 'start_on_own_stack'):
         check(re.search(rf'^ +#\d+ [0-9a-f]{{16}} {name}\+0x', log, re.M), f'{name} is not in the backtrace')
+
+
+# ---------------------------------------------------------------- without a machine
+
+def image_size(build, model, folder):
+    """What of the kernel is loaded into memory (SPECIFICATION.md); only micro has a limit."""
+    out = subprocess.run(['readelf', '-lW', build / f'mezzanine-{model}.elf'], capture_output=True, check=True, text=True)
+    segments = re.findall(r'^ +LOAD +\S+ \S+ \S+ 0x([0-9a-f]+) 0x([0-9a-f]+)', out.stdout, re.M)
+    loaded = sum(int(size, 16) for size, _ in segments)
+    (folder / 'size').write_text(f'{loaded} bytes loaded\n{out.stdout}')
+    check(segments, 'readelf shows no segments')
+    check(model != 'micro' or loaded <= 160 * 1024, f'{loaded} bytes are loaded, at most {160 * 1024} are wanted')
+
+
+BAD = {
+    'vms:\n  - name: web\n    memory: 64MiB\n    vcpus: 1\n    kernel: k\n    memroy: 3\n': '6',
+    'vms:\n  - name: web\n    memory: 64MiB\n    vcpus: 65\n    kernel: k\n': '4',
+    'vms:\n  - name: web\n    memory: 65K\n    vcpus: 1\n    kernel: k\n': '3',
+    'vms:\n  - name: Web\n    memory: 64MiB\n    vcpus: 1\n    kernel: k\n': '2',
+    'vms:\n  - name: web\n    memory: 64MiB\n    vcpus: 1\n    kernel: none\n': '5',
+    'vms:\n  - [\n': '',
+    'vms: 3\n': '1',
+    '': '',
+}
+
+
+def bad_configs(build, _, folder):
+    """One line with file, line and what was expected; status 2."""
+    (folder / 'k').write_bytes(b'a kernel')
+    for text, line in BAD.items():
+        path = folder / 'bad.yaml'
+        path.write_text(text)
+        for command in (['run'], ['bundle', '-o', str(folder / 'x')], ['iso', '-o', str(folder / 'x')]):
+            done = subprocess.run([build / 'mezz', *command, path], capture_output=True, check=False, text=True,
+                                  stdin=subprocess.DEVNULL, timeout=60)
+            said = done.stderr.strip()
+            check(done.returncode == 2, f'{command[0]}: status {done.returncode} for {text!r}: {said}')
+            check('\n' not in said and f'bad.yaml:{line}' in said and 'expected' in said,
+                  f'{command[0]} says {said!r} about {text!r}')
+    check(not (folder / 'x').exists(), 'a bundle was left of a wrong configuration')
+
+
+def examples_are_good(build, _, folder):
+    for path in sorted(EXAMPLES.glob('*.yaml')):
+        done = subprocess.run([build / 'mezz', 'run', '--dry-run', path], capture_output=True, check=False, text=True)
+        check(done.returncode == 0, f'{path.name}: {done.stderr.strip()}')
+    check(len(list(EXAMPLES.glob('*.yaml'))) > 1, 'there are no examples')
+    (folder / 'done').touch()
+
+
+def gdb_stops(build, model, folder):
+    """make gdb stops at the kernel's entry, with its name and its source."""
+    done = subprocess.run([EXAMPLES.parent / 'tools/gdb', build, model, EXAMPLES / 'two-vms.yaml', '-batch', '-ex', 'bt'],
+                          capture_output=True, check=False, text=True, stdin=subprocess.DEVNULL, timeout=120)
+    (folder / 'gdb.log').write_text(done.stdout + done.stderr)
+    check(re.search(r'^#0 +kernel_start \(\) at kernel/x86/boot\.S:\d+', done.stdout, re.M),
+          f'gdb did not stop at kernel_start: {done.stdout[-300:]} {done.stderr[-300:]}')

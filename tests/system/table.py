@@ -18,6 +18,7 @@ class Test:
     options: list = field(default_factory=list)  # for mezz run
     script: Optional[Callable] = None  # with the machine while it runs
     after: Optional[Callable] = None  # with the machine after its end
+    alone: Optional[Callable] = None  # instead of a machine: with the build's folder, the model and a folder for logs
     ends: dict = field(default_factory=dict)  # VM: what becomes of it, in order, as regular expressions
     status: int = 0  # of mezz
     crashes: bool = False  # a guest's kernel is meant to complain
@@ -112,4 +113,12 @@ def inside():
                after=scripts.panic_tells, models=BOTH, groups='inside')
 
 
-TESTS = [*boots(), *kernels(), *ends(), *many(), *sched(), *inside()]
+def programs():
+    """What needs no machine."""
+    yield Test('image-size', [], alone=scripts.image_size, groups='programs')
+    yield Test('bad-configs', [], alone=scripts.bad_configs, models=MICRO, groups='programs')
+    yield Test('examples', [], alone=scripts.examples_are_good, models=MICRO, groups='programs')
+    yield Test('gdb', [], alone=scripts.gdb_stops, groups='programs')
+
+
+TESTS = [*programs(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside()]
