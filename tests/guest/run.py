@@ -16,6 +16,7 @@ DEFAULTS = {
     'file': '', 'memory': '32MiB', 'vcpus': '1', 'cmdline': '', 'timeout': '30',
     'expect': 'exit 0', 'groups': 'functional', 'qemu': '',
 }
+NEIGHBOUR = 'neighbour'
 ENDS = ('exit', 'stopped', 'poweroff')
 WORK = re.compile(rb'WORK (\d+) ok')
 
@@ -29,6 +30,7 @@ class Guest:
 
     def __init__(self, section, vcpus, args):
         self.name = section.name if len(section['vcpus'].split()) == 1 else f'{section.name}-{vcpus}'
+        self.vm = self.name.replace('_', '-')
         self.section = section.name
         self.vcpus = vcpus
         self.elf = args.build / 'guests' / f"{section['file'] or section.name}.elf"
@@ -84,15 +86,17 @@ def yaml_vm(name, keys):
     return '\n'.join(lines) + '\n'
 
 
-def write_config(guest, folder, args):
-    """CONFIG for one guest, with the neighbour if one was asked for; returns its path."""
+def write_config(guests, folder, args):
+    """CONFIG for the guests, with the neighbour if one was asked for; returns its path."""
     path = folder / 'config.yaml'
-    cmdline = guest.cmdline + (f' delay={args.delay}' if args.beside else '')
-    text = 'vms:\n' + yaml_vm('guest', {
-        'memory': guest.memory, 'vcpus': guest.vcpus, 'kernel': guest.elf.resolve(),
-        'cmdline': cmdline, 'debug_exit': 'true'})
+    text = 'vms:\n'
+    for guest in guests:
+        text += yaml_vm(guest.vm, {
+            'memory': guest.memory, 'vcpus': guest.vcpus, 'kernel': guest.elf.resolve(),
+            'cmdline': guest.cmdline + (f' delay={args.delay}' if args.beside else ''),
+            'debug_exit': 'true'})
     if args.beside:
-        text += yaml_vm('neighbour', {
+        text += yaml_vm(NEIGHBOUR, {
             'memory': args.neighbour_memory, 'vcpus': args.neighbour_vcpus,
             'kernel': args.kernel.resolve(), 'initrd': args.initrd.resolve(),
             'cmdline': args.neighbour_cmdline})
@@ -114,10 +118,10 @@ class Run:
         lines = read(self.log).decode(errors='replace').split('\n')[:-1]
         return [fields[1:] for fields in map(str.split, lines) if len(fields) > 1]
 
-    def events(self):
-        """What the guest did: without its starts and its frames, as guests.cfg names it."""
+    def events(self, vm):
+        """What a VM did: without its starts and its frames, as guests.cfg names it."""
         return [' '.join(e[:1] + e[2:]) for e in self.all_events()
-                if e[0] in ENDS + ('reboot',) and e[1:2] == ['guest']]
+                if e[0] in ENDS + ('reboot',) and e[1:2] == [vm]]
 
     def panicked(self):
         return any(e[0] == 'panic' for e in self.all_events())
@@ -126,8 +130,8 @@ class Run:
         """What the kernel did not get back of VMs that are gone, in frames."""
         return sum(int(e[2]) - int(e[3]) for e in self.all_events() if e[0] == 'frames')
 
-    def guest_ended(self):
-        return any(e.startswith(ENDS) for e in self.events())
+    def ended(self, vm):
+        return any(e.startswith(ENDS) for e in self.events(vm))
 
     def wait(self, seconds, done=lambda: False):
         """Waits for the process or for done(); whether one of them came in time."""
@@ -154,46 +158,67 @@ def work_done(log):
     return len(set(WORK.findall(read(log))))
 
 
-def watch_neighbour(run, guest, folder, args):
-    """The neighbour worked before the guest ended and goes on after it; its work was right all the time."""
-    log = folder / 'neighbour.log'
-    if not run.wait(guest.timeout + args.delay, run.guest_ended) or not run.guest_ended():
-        return
+def watch_neighbour(run, guests, limit, folder, args):
+    """The neighbour worked before the guests ended and goes on after; its work was right all the time."""
+    log = folder / f'{NEIGHBOUR}.log'
+    run.wait(limit, lambda: all(run.ended(g.vm) for g in guests))
     before = work_done(log)
     if not before:
-        raise Failure('the neighbour had done no work when the guest ended: raise --delay')
+        return 'the neighbour had done no work when the guests ended: raise --delay'
     run.wait(args.after, lambda: work_done(log) >= before + 3 or b'WORK BAD' in read(log))
     if b'WORK BAD' in read(log):
-        raise Failure("the neighbour's work went wrong")
-    if work_done(log) < before + 3:
-        raise Failure(f'the neighbour stopped working: {work_done(log)} pieces done')
+        return "the neighbour's work went wrong"
+    if work_done(log) < before + 3 or run.ended(NEIGHBOUR):
+        return f'the neighbour stopped working: {work_done(log)} pieces done'
+    return ''
 
 
-def run_on_mezzanine(guest, model, folder, args):
-    config = write_config(guest, folder, args)
-    limit = int(guest.timeout + (args.delay + args.after if args.beside else 0)) + 1
-    command = [str(args.build / 'mezz'), 'run', '--model', model, '--log', str(folder),
-               '--timeout', str(limit)] + args.mezz_args + [str(config)]
+def judge_guest(run, guest, folder):
+    """What was wrong with one guest; nothing: ''."""
+    seen = run.events(guest.vm)
+    if not run.ended(guest.vm) and run.process.returncode != 0: # the time was over
+        seen.append('endless')
+    try:
+        judge(seen, guest.expect, read(folder / f'{guest.vm}.log'))
+    except Failure as e:
+        return str(e)
+    return ''
+
+
+def judge_run(run, guests, args):
+    """What was wrong with the run as a whole."""
+    if run.panicked() or run.process.returncode == 4:
+        return 'the kernel panicked'
+    if args.beside:
+        return ''
+    seen = run.events(guests[0].vm)
+    wanted = 3 if seen and seen[-1].startswith('stopped') else 0 if run.ended(guests[0].vm) else 124
+    if run.process.returncode != wanted:
+        return f'mezz run returned {run.process.returncode} instead of {wanted}'
+    if run.lost_frames():
+        return f'the kernel lost {run.lost_frames()} frames'
+    return ''
+
+
+def run_on_mezzanine(guests, model, folder, args):
+    """Runs the guests side by side; for each what was wrong."""
+    config = write_config(guests, folder, args)
+    limit = int(max(g.timeout for g in guests) * (1 if len(guests) == 1 else 2)) + 1
+    if args.beside:
+        limit += args.delay
+    command = [str(args.build / 'mezz'), 'run', '--model', model, '--log', str(folder), '--timeout',
+               str(limit + (args.after if args.beside else 0))] + args.mezz_args + [str(config)]
     run = Run(command, folder)
+    wrong = ''
     try:
         if args.beside:
-            watch_neighbour(run, guest, folder, args)
+            wrong = watch_neighbour(run, guests, limit, folder, args)
         elif not run.wait(limit + 30):
-            raise Failure('mezz run itself did not end')
+            wrong = 'mezz run itself did not end'
     finally:
         run.stop()
-    status = run.process.returncode
-    if run.panicked() or status == 4:
-        raise Failure('the kernel panicked')
-    seen = run.events()
-    if not run.guest_ended() and status != 0: # the time was over
-        seen.append('endless')
-    judge(seen, guest.expect, read(folder / 'guest.log'))
-    if run.lost_frames():
-        raise Failure(f'the kernel lost {run.lost_frames()} frames')
-    wanted = 3 if seen[-1].startswith('stopped') else 124 if seen[-1] == 'endless' else 0
-    if not args.beside and status != wanted:
-        raise Failure(f'mezz run returned {status} instead of {wanted}')
+    wrong = judge_run(run, guests, args) or wrong
+    return [judge_guest(run, g, folder) or wrong for g in guests]
 
 
 def mib(text):
@@ -205,39 +230,47 @@ def run_on_qemu(guest, folder, args):
     """On a plain machine only codes of exits and power-offs can be told; a reboot shows in the result after it."""
     command = ['qemu-system-x86_64', '-cpu', args.cpu, '-m', str(mib(guest.memory)), '-smp', str(guest.vcpus),
                '-kernel', str(guest.elf), '-append', guest.cmdline + ' qemu', '-nodefaults', '-display', 'none',
-               '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-serial', f"file:{folder / 'guest.log'}"]
+               '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-serial', f"file:{folder / guest.vm}.log"]
     command += shlex.split(guest.qemu)
     with open(folder / 'run.out', 'wb') as out:
         try:
             status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                     timeout=guest.timeout, check=False).returncode
-        except subprocess.TimeoutExpired as e:
-            raise Failure(f'no end after {guest.timeout:.0f} s') from e
+        except subprocess.TimeoutExpired:
+            return f'no end after {guest.timeout:.0f} s'
     seen = f'exit {status >> 1}' if status & 1 else 'poweroff'
-    judge([seen], guest.expect[-1:], read(folder / 'guest.log'))
+    try:
+        judge([seen], guest.expect[-1:], read(folder / f'{guest.vm}.log'))
+    except Failure as e:
+        return str(e)
+    return ''
 
 
-def run_one(guest, model, args):
-    """Runs a guest and prints its line; whether it passed."""
-    folder = args.log / model / guest.name
+def report(guest, model, seconds, reason, log):
+    """One line, and the first checks that failed."""
+    reason = f': {reason} (see {os.path.relpath(log)})' if reason else ''
+    print(f"{'FAIL' if reason else 'ok  '} {model} {guest.name} ({seconds:.1f} s){reason}", flush=True)
+    if reason:
+        failures = re.findall(rb'(?m)^(?:FAIL: |unexpected ).*$', read(log))
+        for line in failures[:10]:
+            print('     ', line.decode(errors='replace').rstrip('\r'), flush=True)
+
+
+def run_batch(guests, model, args):
+    """Runs some guests side by side and prints their lines; returns how many passed."""
+    beside = 'beside-' if args.beside else ''
+    folder = args.log / model / (beside + guests[0].name)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob('*.log'):
         old.unlink()
     start = time.monotonic()
-    try:
-        if model == 'qemu':
-            run_on_qemu(guest, folder, args)
-        else:
-            run_on_mezzanine(guest, model, folder, args)
-        verdict, reason = 'ok  ', ''
-    except Failure as e:
-        verdict, reason = 'FAIL', f': {e} (see {os.path.relpath(folder)})'
-    print(f'{verdict} {model} {guest.name} ({time.monotonic() - start:.1f} s){reason}', flush=True)
-    if reason:
-        failures = re.findall(rb'(?m)^(?:FAIL: |unexpected ).*$', read(folder / 'guest.log'))
-        for line in failures[:10]:
-            print('     ', line.decode(errors='replace').rstrip('\r'), flush=True)
-    return not reason
+    if model == 'qemu':
+        reasons = [run_on_qemu(guests[0], folder, args)]
+    else:
+        reasons = run_on_mezzanine(guests, model, folder, args)
+    for guest, reason in zip(guests, reasons):
+        report(guest, model, time.monotonic() - start, reason, folder / f'{guest.vm}.log')
+    return reasons.count('')
 
 
 def parse():
@@ -253,6 +286,7 @@ def parse():
     p.add_argument('--neighbour-cmdline', default='console=hvc0 mezz.do=work mezz.rounds=0')
     p.add_argument('--neighbour-memory', default='256MiB')
     p.add_argument('--neighbour-vcpus', type=int, default=1)
+    p.add_argument('--batch', type=int, default=4, metavar='N', help='so many beside one neighbour (%(default)s)')
     p.add_argument('--delay', type=int, default=15, help='seconds that a guest waits for the neighbour (%(default)s)')
     p.add_argument('--after', type=int, default=30, help='seconds the neighbour has to show work after it (%(default)s)')
     p.add_argument('--build', type=pathlib.Path, default=HERE.parents[1] / 'build')
@@ -277,14 +311,20 @@ def main():
         models = ['qemu']
     else:
         models = ['micro', 'mono'] if args.model == 'both' else [args.model]
-    runs = [(g, m) for m in models for g in declared(args) if m != 'qemu' or g.qemu != 'no']
-    if args.list:
-        for guest, model in runs:
-            print(model, guest.name, ' '.join(guest.groups))
-        return 0
-    results = [run_one(g, m, args) for g, m in runs]
-    print(f'{results.count(True)} passed, {results.count(False)} failed')
-    return 0 if results and all(results) else 1
+    passed = total = 0
+    for model in models:
+        guests = [g for g in declared(args) if model != 'qemu' or g.qemu != 'no']
+        total += len(guests)
+        if args.list:
+            for guest in guests:
+                print(model, guest.name, ' '.join(guest.groups))
+            continue
+        size = args.batch if args.beside else 1
+        for i in range(0, len(guests), size):
+            passed += run_batch(guests[i:i + size], model, args)
+    if not args.list:
+        print(f'{passed} passed, {total - passed} failed')
+    return 0 if args.list or (total and passed == total) else 1
 
 
 if __name__ == '__main__':
