@@ -18,11 +18,13 @@ static void do_work(u64 work)
 		vm_reap();
 }
 
-// Scrubbing comes last, in slices, so that a CPU with nothing to do is never far from its interrupts and the run queue.
+#define QUIET_NS 20000ull // a timer that is due so soon is waited for
+
+// Scrubbing comes last, and frame by frame, so that a CPU with nothing to do is never far from its interrupts and the run queue.
 static void idle(struct pcpu *p)
 {
 	while (!READ_ONCE(p->work)) {
-		if (!frame_scrub_slice()) {
+		if (p->timer_armed - time_now() <= time_from_ns(QUIET_NS) || !frame_scrub_slice()) {
 			arch_idle();
 			return;
 		}

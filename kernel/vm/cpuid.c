@@ -24,18 +24,23 @@
 #define F1_ECX_HYPERVISOR BIT(31)
 #define F1_ECX_XSAVE      BIT(26)
 #define F1_ECX_NEED_XSAVE 0x30001000u // AVX, F16C, FMA
+#define F1_EDX_APIC       BIT(9)
 #define F1_EDX_HTT        BIT(28)
 #define F6_EAX_ARAT       4u // the APIC timer always runs: a guest needs no other to wake from idle
 #define F7_EBX_NEED_XSAVE BIT(5)      // AVX2
 #define F7_ECX_NEED_XSAVE 0x600u      // VAES, VPCLMUL
 #define F7_ECX_UMIP       BIT(2)
 
+#define F81_ECX_CMP_LEGACY    2u
+#define F87_EDX_TSC_INVARIANT 0x100u
+#define APIC_BASE_ENABLED     BIT(11)
+
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
 #define XCR0_AVX BIT(2)
 
 struct guest_features guest_features;
-static u32 max_basic, max_extended;
+static u32 max_extended;
 static struct cpuid leaf0, leaf1, leaf7, leaf81, leaf88;
 static u32 leaf_d1_eax, leaf_d2[2]; // size and offset of AVX's part
 
@@ -58,21 +63,22 @@ void cpuid_init(void)
 {
 	struct guest_features *f = &guest_features;
 
-	max_basic = MIN(cpuid(0, 0).eax, 0xdu);
 	max_extended = MIN(cpuid(0x80000000, 0).eax, 0x80000008u);
 	leaf0 = cpuid(0, 0);
+	leaf0.eax = MIN(leaf0.eax, 0xdu);
 	leaf1 = cpuid(1, 0);
-	leaf7 = max_basic >= 7 ? cpuid(7, 0) : (struct cpuid){0};
+	leaf7 = leaf0.eax >= 7 ? cpuid(7, 0) : (struct cpuid){0};
 	leaf81 = cpuid(0x80000001, 0);
 	leaf88 = max_extended >= 0x80000008 ? cpuid(0x80000008, 0) : (struct cpuid){.eax = 36};
 	leaf1.ecx &= ALLOW_1_ECX;
 	leaf1.edx &= ALLOW_1_EDX;
+	leaf7.eax = 0;
 	leaf7.ebx &= ALLOW_7_EBX;
 	leaf7.ecx &= ALLOW_7_ECX | (u32)F7_ECX_UMIP;
 	leaf7.edx &= ALLOW_7_EDX;
 	leaf81.ecx &= ALLOW_81_ECX;
 	leaf81.edx &= ALLOW_81_EDX | MIRROR_81_EDX;
-	f->xsave = leaf1.ecx & F1_ECX_XSAVE && max_basic >= 0xd;
+	f->xsave = leaf1.ecx & F1_ECX_XSAVE && leaf0.eax >= 0xd;
 	if (f->xsave) {
 		xsave_init();
 	} else {
@@ -100,33 +106,35 @@ static u32 core_bits(u32 n)
 	return n <= 1 ? 0 : 32 - (u32)__builtin_clz(n - 1);
 }
 
-static void features_1(struct vcpu *v, u32 out[4])
+static struct cpuid features_1(struct vcpu *v)
 {
 	u32 n = v->vm->vcpu_count;
+	struct cpuid r = leaf1;
 
-	out[0] = leaf1.eax;
-	out[1] = (leaf1.ebx & 0xff00) | MIN(n, 255u) << 16 | v->id << 24;
-	out[2] = leaf1.ecx | (u32)(F1_ECX_X2APIC | F1_ECX_DEADLINE | F1_ECX_HYPERVISOR);
+	r.ebx = (r.ebx & 0xff00) | MIN(n, 255u) << 16 | v->id << 24;
+	r.ecx |= (u32)(F1_ECX_X2APIC | F1_ECX_DEADLINE | F1_ECX_HYPERVISOR);
 	if (guest_features.xsave && (hvm->reg_get(v, HVM_CR4) & CR4_OSXSAVE))
-		out[2] |= (u32)F1_ECX_OSXSAVE;
-	out[3] = (leaf1.edx & ~(u32)F1_EDX_HTT) | (n > 1 ? (u32)F1_EDX_HTT : 0);
-	if (!(v->lapic.base & BIT(11)))
-		out[3] &= ~(u32)BIT(9); // the APIC is off
+		r.ecx |= (u32)F1_ECX_OSXSAVE;
+	r.edx = (r.edx & ~(u32)F1_EDX_HTT) | (n > 1 ? (u32)F1_EDX_HTT : 0);
+	if (!(v->lapic.base & APIC_BASE_ENABLED))
+		r.edx &= ~(u32)F1_EDX_APIC;
+	return r;
 }
 
 // Extended topology: one thread a core, all cores in one package.
-static void topology(struct vcpu *v, u32 subleaf, u32 out[4])
+static struct cpuid topology(struct vcpu *v, u32 subleaf)
 {
-	out[2] = subleaf & 0xff;
-	out[3] = v->id;
+	struct cpuid r = {.ecx = subleaf & 0xff, .edx = v->id};
+
 	if (subleaf == 0) {
-		out[1] = 1;
-		out[2] |= 1 << 8;
+		r.ebx = 1;
+		r.ecx |= 1 << 8;
 	} else if (subleaf == 1) {
-		out[0] = core_bits(v->vm->vcpu_count);
-		out[1] = v->vm->vcpu_count;
-		out[2] |= 2 << 8;
+		r.eax = core_bits(v->vm->vcpu_count);
+		r.ebx = v->vm->vcpu_count;
+		r.ecx |= 2 << 8;
 	}
+	return r;
 }
 
 static u32 xsave_size(u64 xcr0)
@@ -134,87 +142,90 @@ static u32 xsave_size(u64 xcr0)
 	return xcr0 & XCR0_AVX ? guest_features.xsave_max : 512 + 64;
 }
 
-static void xsave_leaf(struct vcpu *v, u32 subleaf, u32 out[4])
+static struct cpuid xsave_leaf(struct vcpu *v, u32 subleaf)
 {
-	if (!guest_features.xsave)
-		return;
-	if (subleaf == 0) {
-		u64 xcr0 = hvm->reg_get(v, HVM_CR4) & CR4_OSXSAVE ? xcr_read(0) : XCR0_X87;
+	u64 xcr0;
 
-		out[0] = (u32)guest_features.xcr0;
-		out[1] = xsave_size(xcr0);
-		out[2] = guest_features.xsave_max;
-	} else if (subleaf == 1) {
-		out[0] = leaf_d1_eax;
-	} else if (subleaf == 2 && (guest_features.xcr0 & XCR0_AVX)) {
-		out[0] = leaf_d2[0];
-		out[1] = leaf_d2[1];
+	if (!guest_features.xsave)
+		return (struct cpuid){0};
+	switch (subleaf) {
+	case 0:
+		xcr0 = hvm->reg_get(v, HVM_CR4) & CR4_OSXSAVE ? xcr_read(0) : XCR0_X87;
+		return (struct cpuid){
+			.eax = (u32)guest_features.xcr0, .ebx = xsave_size(xcr0), .ecx = guest_features.xsave_max};
+	case 1:
+		return (struct cpuid){.eax = leaf_d1_eax};
+	case 2:
+		return (struct cpuid){.eax = leaf_d2[0], .ebx = leaf_d2[1]};
+	default:
+		return (struct cpuid){0};
 	}
 }
 
-static void basic(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+static struct cpuid basic(struct vcpu *v, u32 leaf, u32 subleaf)
 {
 	switch (leaf) {
 	case 0:
-		memcpy(out, (u32[4]){max_basic, leaf0.ebx, leaf0.ecx, leaf0.edx}, 16);
-		break;
+		return leaf0;
 	case 1:
-		features_1(v, out);
-		break;
+		return features_1(v);
 	case 6:
-		out[0] = F6_EAX_ARAT;
-		break;
+		return (struct cpuid){.eax = F6_EAX_ARAT};
 	case 7:
-		if (subleaf == 0)
-			memcpy(out, (u32[4]){0, leaf7.ebx, leaf7.ecx, leaf7.edx}, 16);
-		break;
+		return subleaf == 0 ? leaf7 : (struct cpuid){0};
 	case 0xb:
-		topology(v, subleaf, out);
-		break;
+		return topology(v, subleaf);
 	case 0xd:
-		xsave_leaf(v, subleaf, out);
-		break;
+		return xsave_leaf(v, subleaf);
+	default:
+		return (struct cpuid){0};
 	}
 }
 
-static void extended(struct vcpu *v, u32 leaf, u32 out[4])
+static struct cpuid extended(struct vcpu *v, u32 leaf)
 {
 	u32 n = v->vm->vcpu_count;
 	struct cpuid r;
 
 	switch (leaf) {
 	case 0x80000000:
-		memcpy(out, (u32[4]){max_extended, leaf0.ebx, leaf0.ecx, leaf0.edx}, 16);
-		break;
+		return (struct cpuid){max_extended, leaf0.ebx, leaf0.ecx, leaf0.edx};
 	case 0x80000001:
-		memcpy(out, (u32[4]){leaf81.eax, leaf81.ebx, leaf81.ecx | (n > 1 ? 2 : 0), leaf81.edx}, 16);
-		break;
+		r = leaf81;
+		r.ecx |= n > 1 ? F81_ECX_CMP_LEGACY : 0;
+		return r;
 	case 0x80000002: // the model's name
 	case 0x80000003:
 	case 0x80000004:
 	case 0x80000005: // caches
 	case 0x80000006:
-		r = cpuid(leaf, 0);
-		memcpy(out, (u32[4]){r.eax, r.ebx, r.ecx, r.edx}, 16);
-		break;
+		return cpuid(leaf, 0);
 	case 0x80000007:
-		out[3] = cpu_info.tsc_invariant ? 1 << 8 : 0;
-		break;
+		return (struct cpuid){.edx = cpu_info.tsc_invariant ? F87_EDX_TSC_INVARIANT : 0};
 	case 0x80000008:
-		out[0] = (leaf88.eax & 0xff) | 48 << 8;
-		out[1] = leaf88.ebx & ALLOW_88_EBX;
-		out[2] = (n - 1) | core_bits(n) << 12;
-		break;
+		return (struct cpuid){.eax = (leaf88.eax & 0xff) | 48 << 8, // address widths
+			.ebx = leaf88.ebx & ALLOW_88_EBX,
+			.ecx = (n - 1) | core_bits(n) << 12};
+	default:
+		return (struct cpuid){0};
 	}
 }
 
-void cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4])
+static struct cpuid hypervisor(struct vcpu *v, u32 leaf)
 {
-	out[0] = out[1] = out[2] = out[3] = 0;
-	if (leaf <= max_basic)
-		basic(v, leaf, subleaf, out);
-	else if (leaf - 0x40000000 < 0x10000000)
-		vpv_cpuid(v, leaf, out);
-	else if (leaf >= 0x80000000 && leaf <= max_extended)
-		extended(v, leaf, out);
+	u32 out[4] = {0};
+
+	vpv_cpuid(v, leaf, out);
+	return (struct cpuid){out[0], out[1], out[2], out[3]};
+}
+
+struct cpuid cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
+{
+	if (leaf <= leaf0.eax)
+		return basic(v, leaf, subleaf);
+	if (leaf - 0x40000000 < 0x10000000)
+		return hypervisor(v, leaf);
+	if (leaf >= 0x80000000 && leaf <= max_extended)
+		return extended(v, leaf);
+	return (struct cpuid){0};
 }

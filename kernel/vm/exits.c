@@ -51,13 +51,12 @@ static void on_irq_window(struct vcpu *v, struct hvm_exit *exit)
 
 static void on_cpuid(struct vcpu *v, struct hvm_exit *exit)
 {
-	u32 out[4];
+	struct cpuid r = cpuid_guest(v, (u32)v->gpr[RAX], (u32)v->gpr[RCX]);
 
-	cpuid_guest(v, (u32)v->gpr[RAX], (u32)v->gpr[RCX], out);
-	v->gpr[RAX] = out[0];
-	v->gpr[RBX] = out[1];
-	v->gpr[RCX] = out[2];
-	v->gpr[RDX] = out[3];
+	v->gpr[RAX] = r.eax;
+	v->gpr[RBX] = r.ebx;
+	v->gpr[RCX] = r.ecx;
+	v->gpr[RDX] = r.edx;
 	vcpu_skip(v, exit);
 }
 

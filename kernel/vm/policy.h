@@ -3,12 +3,13 @@
 #pragma once
 
 #include "kernel/vm/vcpu.h"
+#include "kernel/x86/cpu.h"
 
 // Once at start: combines the policy with what this machine's processor has.
 void cpuid_init(void);
 
-// The answer to CPUID for this vcpu now: eax, ebx, ecx, edx.
-void cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf, u32 out[4]);
+// The answer to CPUID for this vcpu now; it is the one that is loaded here.
+struct cpuid cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 
 // Features that other policies depend on.
 struct guest_features {

@@ -70,7 +70,10 @@ static void load(struct pcpu *p, struct vcpu *v)
 	v->loaded_on = p;
 	p->loaded = v;
 	vcpu_state_load(v);
-	hvm->flush(v);
+	if (v->ran_on != p) { // else what is cached here is still its own
+		hvm->flush(v);
+		v->ran_on = p;
+	}
 	vpv_vcpu_load(v);
 }
 

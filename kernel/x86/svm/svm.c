@@ -43,7 +43,6 @@ static bool svm_probe(void)
 	svm_features.next_rip = r.edx & SVM_NRIP;
 	svm_features.decode_assists = r.edx & SVM_DECODE_ASSISTS;
 	svm_features.pause_filter = r.edx & SVM_PAUSE_FILTER;
-	svm_features.emulated = cpu_info.emulated;
 	log_line("AMD-V: %u ASIDs%s%s%s", svm_asids, svm_features.next_rip ? ", next rip" : "",
 		svm_features.decode_assists ? ", decode assists" : "",
 		svm_features.pause_filter ? ", pause filter" : "");
@@ -61,6 +60,7 @@ static int svm_cpu_init(void)
 	msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
 	msr_write(MSR_HSAVE_PA, va_to_hpa(save).v);
 	c->host_vmcb_pa = va_to_hpa(host).v;
+	svm_features.loses_interrupts = cpu_info.emulated && this_pcpu()->id > 0;
 	c->generation = 1;
 	c->next_asid = 1;
 	__asm__ volatile("vmsave %%rax" : : "a"(c->host_vmcb_pa) : "memory");
@@ -142,7 +142,7 @@ static void svm_flush(struct vcpu *v)
 // its APIC again (docs/emulator.md).
 static inline void emulator_recheck_interrupts(void)
 {
-	if (svm_features.emulated && pcpu_count > 1)
+	if (svm_features.loses_interrupts)
 		__asm__ volatile("mov %0, %%cr8" : : "r"(0ul) : "memory");
 }
 
@@ -168,8 +168,10 @@ static void svm_enter(struct vcpu *v, struct hvm_exit *out)
 		asid_renew(s, c);
 	b->rax = v->gpr[RAX];
 	b->rsp = v->gpr[RSP];
-	b->int_state = svm_shadow(v);
-	b->rip = v->rip;
+	if (b->rip != v->rip) { // an instruction was emulated: its shadow is over
+		b->rip = v->rip;
+		b->int_state = 0;
+	}
 	b->rflags = v->rflags;
 	svm_run(s->vmcb_pa, v->gpr, c->host_vmcb_pa);
 	emulator_recheck_interrupts();

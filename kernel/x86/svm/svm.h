@@ -27,7 +27,7 @@ struct svm_features {
 	bool next_rip;       // nRIP save
 	bool decode_assists; // instruction bytes and operands
 	bool pause_filter;
-	bool emulated;       // the processor is QEMU's TCG
+	bool loses_interrupts; // the processor is QEMU's TCG, with more than one thread
 };
 extern struct svm_features svm_features;
 
