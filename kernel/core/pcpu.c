@@ -32,6 +32,19 @@ static void idle(struct pcpu *p)
 	}
 }
 
+// Timers before the choice of a vcpu, as they wake vcpus; a request to look at the run queue is met by looking at it.
+static void take_work(struct pcpu *p)
+{
+	u64 work = atomic_exchange(&p->work, 0);
+
+	if (work & WORK_TIMER)
+		timer_expire();
+	if (work & (WORK_CONSOLE | WORK_VM_INPUT | WORK_REAP))
+		do_work(work);
+	if (READ_ONCE(p->work) & WORK_RESCHED)
+		atomic_and(&p->work, ~(u64)WORK_RESCHED);
+}
+
 void pcpu_loop(void)
 {
 	struct pcpu *p = this_pcpu();
@@ -40,7 +53,7 @@ void pcpu_loop(void)
 		struct sched_vcpu *s;
 		u64 until;
 
-		do_work(atomic_exchange(&p->work, 0));
+		take_work(p);
 		s = sched_next(time_now(), &until);
 		vcpu_switch(s ? container_of(s, struct vcpu, sched) : NULL);
 		timer_run(until);

@@ -119,6 +119,11 @@ static u64 run_due(struct pcpu *p)
 	return next;
 }
 
+void timer_expire(void)
+{
+	run_due(this_pcpu());
+}
+
 void timer_run(u64 also)
 {
 	struct pcpu *p = this_pcpu();

@@ -28,6 +28,9 @@ void timer_cancel_sync(struct timer *t);
 
 static inline bool timer_is_set(const struct timer *t) { return READ_ONCE(t->pcpu) != NULL; }
 
+// Runs what is due on this CPU; timer_run follows. At most 64 timers at a call.
+void timer_expire(void);
+
 // Runs what is due on this CPU and arms the hardware for the next one, or for `also` (a deadline of the
 // caller, TIMER_NEVER for none) if that is earlier. At most 64 timers at a call; the hardware is armed in the past if more are due.
 void timer_run(u64 also);
