@@ -11,12 +11,12 @@ ROWS        ?= exit_
 BENCH       := BUILD=$(abspath $(BUILD)) bench/bench
 
 bench: all
-	$(BENCH) goals --peers $(BENCH_PEERS) --reps $(BENCH_REPS)
+	$(Q)$(BENCH) goals --peers $(BENCH_PEERS) --reps $(BENCH_REPS)
 
 bench-exits: all
-	$(BENCH) exits
+	$(Q)$(BENCH) exits
 
 bench-rows: all
-	$(BENCH) rows '$(ROWS)'
+	$(Q)$(BENCH) rows '$(ROWS)'
 
 .PHONY: bench bench-exits bench-rows

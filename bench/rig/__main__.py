@@ -4,6 +4,7 @@
   bench goals [--peers A,B] [--reps N]   the goals' table: one run by icount, N by wall1 for each peer
   bench exits [--peers A,B]              exits by cause until the guest's userland
   bench rows PATTERN [--peers A,B]       only the rows whose names match, by icount
+  bench path FUNCTION [--skip N]         instructions by function, from one call of a kernel function to the next
   bench run PEER [...]                   runs of one peer in one mode
   bench all [--reps N]                   every peer in every mode, then the report
   bench report | sizes | peers           tables over the results kept; sizes; the peers known
@@ -11,7 +12,7 @@
 """
 import argparse, re, sys
 
-from . import goals, machine, paths, report, sizes
+from . import goals, machine, path, paths, report, sizes
 from .build import build
 from .peers import PEERS
 from .results import derive, markdown, number, summary
@@ -74,6 +75,11 @@ def command_rows(o):
     return 0 if all(r["ok"] for rs in runs.values() for r in rs) else 1
 
 
+def command_path(o):
+    path.report(PEERS["mezzanine-" + o.model], o.function_name, o.tests, o.skip)
+    return 0
+
+
 def command_run(o):
     options = Options(o.mode, o.tests, o.scale, o.hold, o.label, o.loud, o.timeout, o.stall, o.set)
     return 0 if all(r["ok"] for r in run(chosen(o.peer)[0], options, o.reps)) else 1
@@ -126,6 +132,11 @@ def parser():
             p.add_argument("--modes", default=",".join(machine.MODES))
             p.add_argument("--tests", default=DEFAULT_TESTS)
     run_options(add("run", command_run))
+    p = add("path", command_path)
+    p.add_argument("function_name", metavar="FUNCTION")
+    p.add_argument("--tests", default="exit", help="of the guest, as in `run`")
+    p.add_argument("--skip", type=int, default=2000, help="calls before the one that is taken")
+    p.add_argument("--model", choices=["micro", "mono"], default="micro")
     add("build", command_build).add_argument("--force", action="store_true")
     add("report", simple(report.report))
     add("sizes", simple(sizes.report))
