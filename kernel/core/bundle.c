@@ -46,7 +46,10 @@ static bool next_line(struct parser *p)
 	return true;
 }
 
-static bool is_key(const struct parser *p, const char *key) { return strcmp(p->key, key) == 0; }
+static bool is_key(const struct parser *p, const char *key)
+{
+	return strcmp(p->key, key) == 0;
+}
 
 static bool parse_number(const char *text, unsigned base, u64 max, u64 *out)
 {
@@ -55,8 +58,9 @@ static bool parse_number(const char *text, unsigned base, u64 max, u64 *out)
 	if (!*text)
 		return false;
 	for (; *text; text++) {
-		unsigned digit = *text >= '0' && *text <= '9' ? (unsigned)(*text - '0') :
-				 *text >= 'a' && *text <= 'f' ? (unsigned)(*text - 'a') + 10 : 99;
+		unsigned digit = *text >= '0' && *text <= '9'   ? (unsigned)(*text - '0')
+				 : *text >= 'a' && *text <= 'f' ? (unsigned)(*text - 'a') + 10
+								: 99;
 
 		if (digit >= base || digit > max || n > (max - digit) / base)
 			return false;
@@ -128,7 +132,8 @@ static bool expect(struct parser *p, const char *key, const char *why)
 
 static bool parse_files(struct parser *p, struct bundle_vm *vm)
 {
-	if (!expect(p, "kernel", "kernel was expected") || !file(p, p->value, &vm->kernel) || !next_line(p))
+	if (!expect(p, "kernel", "kernel was expected") || !file(p, p->value, &vm->kernel) ||
+		!next_line(p))
 		return false;
 	if (is_key(p, "initrd") && (!file(p, p->value, &vm->initrd) || !next_line(p)))
 		return false;
@@ -145,10 +150,12 @@ static bool parse_share(struct parser *p, struct bundle_vm *vm)
 {
 	const char *weight = "weight of 1 to 10000 was expected";
 
-	if (!expect(p, "weight", weight) || !number32(p, 1, 10000, &vm->weight, weight) || !next_line(p))
+	if (!expect(p, "weight", weight) || !number32(p, 1, 10000, &vm->weight, weight) ||
+		!next_line(p))
 		return false;
-	if (is_key(p, "cap") &&
-		(!number32(p, 1, 100 * BUNDLE_MAX_VCPUS, &vm->cap, "cap of 1 to 6400 was expected") || !next_line(p)))
+	if (is_key(p, "cap") && (!number32(p, 1, 100 * BUNDLE_MAX_VCPUS, &vm->cap,
+					 "cap of 1 to 6400 was expected") ||
+					!next_line(p)))
 		return false;
 	if (is_key(p, "affinity")) {
 		if (!parse_number(p->value, 16, ~0ull, &vm->affinity) || !vm->affinity)
@@ -165,7 +172,8 @@ static bool parse_vm(struct parser *p, struct bundle_vm *vm)
 
 	if (!parse_vm_begin(p, vm) || !expect(p, "memory", "memory was expected"))
 		return false;
-	if (!parse_number(p->value, 10, BIT(40), &vm->memory) || !vm->memory || !IS_ALIGNED(vm->memory, MiB))
+	if (!parse_number(p->value, 10, BIT(40), &vm->memory) || !vm->memory ||
+		!IS_ALIGNED(vm->memory, MiB))
 		return fail(p, "memory in bytes, a multiple of 1 MiB up to 1 TiB, was expected");
 	if (!expect(p, "vcpus", "vcpus was expected") ||
 		!number32(p, 1, BUNDLE_MAX_VCPUS, &vm->vcpus, "vcpus of 1 to 64 was expected"))
@@ -190,7 +198,8 @@ static bool parse_all(struct parser *p)
 	while (p->next < p->end) {
 		if (p->out->count == BUNDLE_MAX_VMS)
 			return fail(p, "at most 64 VMs");
-		if (!expect(p, "vm", "vm was expected") || !parse_vm(p, &p->out->vms[p->out->count]))
+		if (!expect(p, "vm", "vm was expected") ||
+			!parse_vm(p, &p->out->vms[p->out->count]))
 			return false;
 		p->out->count++;
 	}
@@ -200,7 +209,8 @@ static bool parse_all(struct parser *p)
 static bool config_member(const void *data, size_t size, struct cpio_member *m, const char **why)
 {
 	if (!cpio_find(data, size, BUNDLE_CONFIG, m) || m->size > 4 * MiB) {
-		*why = "an archive (cpio, newc) with " BUNDLE_CONFIG " of at most 4 MiB was expected";
+		*why = "an archive (cpio, newc) with " BUNDLE_CONFIG
+		       " of at most 4 MiB was expected";
 		return false;
 	}
 	return true;

@@ -4,9 +4,9 @@
 #include "kernel/core/cpio.h"
 #include "lib/string.h"
 
-#define HEADER    110u
-#define AT_SIZE   54u // c_filesize
-#define AT_NAME   94u // c_namesize
+#define HEADER     110u
+#define AT_SIZE    54u // c_filesize
+#define AT_NAME    94u // c_namesize
 #define NAME_LIMIT 256u
 
 static bool hex_field(const u8 *p, u32 *out)
@@ -26,14 +26,16 @@ static bool hex_field(const u8 *p, u32 *out)
 }
 
 // The member at *at; *at moves to the next. false: no more.
-static bool next_member(const u8 *data, size_t size, size_t *at, const char **name, struct cpio_member *m)
+static bool next_member(
+	const u8 *data, size_t size, size_t *at, const char **name, struct cpio_member *m)
 {
 	u32 name_size, file_size;
 	size_t start;
 
 	if (size - *at < HEADER || memcmp(data + *at, "070701", 6) != 0)
 		return false;
-	if (!hex_field(data + *at + AT_SIZE, &file_size) || !hex_field(data + *at + AT_NAME, &name_size))
+	if (!hex_field(data + *at + AT_SIZE, &file_size) ||
+		!hex_field(data + *at + AT_NAME, &name_size))
 		return false;
 	if (name_size == 0 || name_size > NAME_LIMIT || name_size > size - *at - HEADER)
 		return false;

@@ -18,7 +18,7 @@ enum frame_type {
 
 enum frame_order { ORDER_4K = 0, ORDER_2M = 9 };
 
-#define FRAME_OWNER_KERNEL 0    // owners: 0 is the kernel, else the VM's id (1..4095)
+#define FRAME_OWNER_KERNEL 0 // owners: 0 is the kernel, else the VM's id (1..4095)
 
 // Boot only: the bookkeeping for RAM below `end` is placed into [pool, pool + frame_bookkeeping_size(end)),
 // memory of the direct map that the caller found; all frames start as FRAME_RESERVED.

@@ -16,7 +16,7 @@ enum pcpu_work {
 	WORK_TIMER = 1 << 0,   // the timer went off: timer_run()
 	WORK_RESCHED = 1 << 1, // look at the run queue
 	WORK_KICK = 1 << 2,    // leave the guest once and look again
-	WORK_CONSOLE = 1 << 3, // bytes have come on the serial line
+	WORK_CONSOLE = 1 << 3, // bytes have come on the serial line, or output is left to be written
 	WORK_REAP = 1 << 4,    // a VM has ended: vm_reap()
 	WORK_VM_INPUT = 1 << 5,  // a VM's console takes input again: vm_console_push_input()
 	WORK_HALT = 1 << 6,    // another CPU panicked or powers off

@@ -11,7 +11,8 @@ struct timer {
 	u64 deadline;        // T: ticks
 	struct pcpu *pcpu;   // T: on whose queue, NULL: not set
 	struct pcpu *firing; // T: the CPU that is in fn now
-	void (*fn)(struct timer *t); // called on that CPU with no lock held; may set the timer again
+	void (*fn)(
+		struct timer *t); // called on that CPU with no lock held; may set the timer again
 };
 
 void timer_init(struct timer *t, void (*fn)(struct timer *));
@@ -26,7 +27,10 @@ void timer_cancel(struct timer *t);
 // As timer_cancel, and waits until it does not fire. No lock may be held that its fn takes.
 void timer_cancel_sync(struct timer *t);
 
-static inline bool timer_is_set(const struct timer *t) { return READ_ONCE(t->pcpu) != NULL; }
+static inline bool timer_is_set(const struct timer *t)
+{
+	return READ_ONCE(t->pcpu) != NULL;
+}
 
 // Runs what is due on this CPU; timer_run follows. At most 64 timers at a call.
 void timer_expire(void);

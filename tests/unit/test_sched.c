@@ -7,8 +7,8 @@
 
 #define MS        1000000ull
 #define SEC       (1000 * MS)
-#define REACTION  3000     // from posted work to sched_next
-#define STALL 100000000 // how long a CPU may stand still, see stalls
+#define REACTION  3000      // from posted work to sched_next
+#define STALL     100000000 // how long a CPU may stand still, see stalls
 #define NEVER     TIMER_NEVER
 #define VMS_MAX   40
 #define GRAIN     0.001 // CPUs: two turns in 10 s
