@@ -225,7 +225,7 @@ def debug_keys(m):
     m.key('T')
     m.expect('mezzanine', 'trace: 0 ', 10)
     m.key('l')
-    m.expect('mezzanine', '^--- end', 20)
+    m.expect('mezzanine', '^--- end', 60)
     off(m, *[vm.name for vm in m.vms])
     decoded = subprocess.run([m.command[0], 'trace', str(m.folder / 'mezzanine.log')], capture_output=True, check=False)
     check(decoded.returncode == 0, f'mezz trace returned {decoded.returncode}: {decoded.stderr[:200]}')

@@ -105,7 +105,7 @@ def sched():
 def inside():
     """What the kernel shows of itself, and what it uses."""
     yield Test('keys', [debian('web'), debian('db')], options=['--kernel-args', 'trace=3ff'],
-               script=scripts.debug_keys, groups='inside')
+               script=scripts.debug_keys, timeout=150, groups='inside')
     yield Test('flood', [debian('web'), debian('db')], script=scripts.flood('web', 'db'), timeout=150, groups='inside')
     yield Test('memory', [debian('web', 'poweroff', vcpus=4)], options=['--memory', '2GiB'],
                after=scripts.memory_limits, groups='inside')
