@@ -24,9 +24,9 @@
 #define BUNDLE_CONFIG     "mezzanine.conf"
 #define BUNDLE_MAGIC_LINE "mezzanine-bundle 1"
 
-#define BUNDLE_MAX_VMS     64
-#define BUNDLE_MAX_VCPUS   64
-#define BUNDLE_MAX_MODULES 8
-#define BUNDLE_NAME_MAX    31   // characters of a VM's name
-#define BUNDLE_CMDLINE_MAX 2047 // characters of a command line
+#define BUNDLE_MAX_VMS        64
+#define BUNDLE_MAX_VCPUS      64
+#define BUNDLE_MAX_MODULES    8
+#define BUNDLE_NAME_MAX       31   // characters of a VM's name
+#define BUNDLE_CMDLINE_MAX    2047 // characters of a command line
 #define BUNDLE_WEIGHT_DEFAULT 256

@@ -7,15 +7,15 @@
 #include "lib/types.h"
 
 enum trace_event {
-	TRACE_ENTER,    // a: guest rip, b: event injected
-	TRACE_EXIT,     // a: guest rip, b: reason (enum exit_reason)
-	TRACE_IO,       // a: port | size << 16 | write << 24, b: value
-	TRACE_MMIO,     // a: gpa, b: value
-	TRACE_MSR,      // a: msr | write << 32, b: value
-	TRACE_INJECT,   // a: vector
-	TRACE_IRQ,      // a: destination, b: vector | mode << 8
-	TRACE_SCHED,    // a: from state, b: to state
-	TRACE_FAULT,    // a: gpa, b: access
+	TRACE_ENTER,     // a: guest rip, b: event injected
+	TRACE_EXIT,      // a: guest rip, b: reason (enum exit_reason)
+	TRACE_IO,        // a: port | size << 16 | write << 24, b: value
+	TRACE_MMIO,      // a: gpa, b: value
+	TRACE_MSR,       // a: msr | write << 32, b: value
+	TRACE_INJECT,    // a: vector
+	TRACE_IRQ,       // a: destination, b: vector | mode << 8
+	TRACE_SCHED,     // a: from state, b: to state
+	TRACE_FAULT,     // a: gpa, b: access
 	TRACE_HYPERCALL, // a: number, b: result
 	TRACE_EVENTS
 };

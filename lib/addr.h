@@ -15,8 +15,23 @@ typedef struct {
 
 #define HPA_NONE ((hpa_t){~0ull})
 
-static inline gpa_t gpa(u64 v) { return (gpa_t){v}; }
-static inline hpa_t hpa(u64 v) { return (hpa_t){v}; }
-static inline gpa_t gpa_add(gpa_t a, u64 n) { return (gpa_t){a.v + n}; }
-static inline hpa_t hpa_add(hpa_t a, u64 n) { return (hpa_t){a.v + n}; }
-static inline bool hpa_is_none(hpa_t a) { return a.v == ~0ull; }
+static inline gpa_t gpa(u64 v)
+{
+	return (gpa_t){v};
+}
+static inline hpa_t hpa(u64 v)
+{
+	return (hpa_t){v};
+}
+static inline gpa_t gpa_add(gpa_t a, u64 n)
+{
+	return (gpa_t){a.v + n};
+}
+static inline hpa_t hpa_add(hpa_t a, u64 n)
+{
+	return (hpa_t){a.v + n};
+}
+static inline bool hpa_is_none(hpa_t a)
+{
+	return a.v == ~0ull;
+}

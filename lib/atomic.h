@@ -28,6 +28,6 @@ static inline bool atomic_test_and_clear_bit(u64 *word, unsigned bit)
 
 static inline bool atomic_compare_exchange(u64 *p, u64 expected, u64 v)
 {
-	return __atomic_compare_exchange_n(p, &expected, v, false, __ATOMIC_SEQ_CST,
-		__ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n(
+		p, &expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }

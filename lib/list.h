@@ -9,8 +9,14 @@ struct list {
 	struct list *prev;
 };
 
-static inline void list_init(struct list *l) { l->next = l->prev = l; }
-static inline bool list_empty(const struct list *l) { return l->next == l; }
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
 
 static inline void list_insert_before(struct list *at, struct list *node)
 {
@@ -20,8 +26,14 @@ static inline void list_insert_before(struct list *at, struct list *node)
 	at->prev = node;
 }
 
-static inline void list_push_back(struct list *l, struct list *node) { list_insert_before(l, node); }
-static inline void list_push_front(struct list *l, struct list *node) { list_insert_before(l->next, node); }
+static inline void list_push_back(struct list *l, struct list *node)
+{
+	list_insert_before(l, node);
+}
+static inline void list_push_front(struct list *l, struct list *node)
+{
+	list_insert_before(l->next, node);
+}
 
 // Leaves the node as an empty list of its own, so that removing it twice is harmless.
 static inline void list_remove(struct list *node)

@@ -49,7 +49,8 @@ _Noreturn void mezz_main(const struct boot_info *info)
 	model_init();
 	vm_keys_register();
 	read_bundle(info);
-	log_line("kernel memory: %llu KiB", (unsigned long long)frame_owned(FRAME_OWNER_KERNEL) * 4);
+	log_line(
+		"kernel memory: %llu KiB", (unsigned long long)frame_owned(FRAME_OWNER_KERNEL) * 4);
 	vm_list_start(&bundle);
 	pcpu_loop();
 }

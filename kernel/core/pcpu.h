@@ -16,10 +16,11 @@ enum pcpu_work {
 	WORK_TIMER = 1 << 0,   // the timer went off: timer_run()
 	WORK_RESCHED = 1 << 1, // look at the run queue
 	WORK_KICK = 1 << 2,    // leave the guest once and look again
-	WORK_CONSOLE = 1 << 3, // bytes have come on the serial line, or output is left to be written
-	WORK_REAP = 1 << 4,    // a VM has ended: vm_reap()
-	WORK_VM_INPUT = 1 << 5,  // a VM's console takes input again: vm_console_push_input()
-	WORK_HALT = 1 << 6,    // another CPU panicked or powers off
+	WORK_CONSOLE =
+		1 << 3,     // bytes have come on the serial line, or output is left to be written
+	WORK_REAP = 1 << 4, // a VM has ended: vm_reap()
+	WORK_VM_INPUT = 1 << 5, // a VM's console takes input again: vm_console_push_input()
+	WORK_HALT = 1 << 6,     // another CPU panicked or powers off
 };
 
 struct vcpu;
@@ -29,17 +30,17 @@ struct pcpu {
 	struct pcpu *self; // first: this_pcpu() reads it
 	u32 id;            // 0 .. pcpu_count-1
 	u32 apic_id;
-	u64 work;          // set of enum pcpu_work; atomic
+	u64 work; // set of enum pcpu_work; atomic
 
 	struct sched_vcpu *running; // S: what the scheduler gave us; NULL: idle
-	struct vcpu *loaded;        // own CPU: whose register state (FPU, debug, ...) is in the processor
-	struct vcpu *current;       // own CPU: whose run loop it is in
+	struct vcpu *loaded;  // own CPU: whose register state (FPU, debug, ...) is in the processor
+	struct vcpu *current; // own CPU: whose run loop it is in
 
 	struct spinlock timer_lock;
-	struct list timers;  // T: by deadline
-	u64 timer_armed;     // own CPU: what the hardware timer is set to, ~0: nothing
+	struct list timers; // T: by deadline
+	u64 timer_armed;    // own CPU: what the hardware timer is set to, ~0: nothing
 
-	u64 idle_ticks;      // own CPU: time spent in arch_idle
+	u64 idle_ticks; // own CPU: time spent in arch_idle
 	struct arch_pcpu *arch;
 };
 

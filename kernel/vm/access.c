@@ -107,14 +107,16 @@ int access_linear_read(struct vcpu *v, u64 linear, void *to, size_t size, struct
 	return 0;
 }
 
-int access_linear_write(struct vcpu *v, u64 linear, const void *from, size_t size, struct page_fault *fault)
+int access_linear_write(
+	struct vcpu *v, u64 linear, const void *from, size_t size, struct page_fault *fault)
 {
 	gpa_t at[2];
 	unsigned pages = 1 + ((linear & (PAGE_SIZE - 1)) + size > PAGE_SIZE);
 
 	// Both pages of one that crosses must take it before any byte changes.
 	for (unsigned i = 0; i < pages; i++)
-		if (!linear_translate(v, i ? ALIGN_DOWN(linear + size, PAGE_SIZE) : linear, ACCESS_WRITE, &at[i], fault))
+		if (!linear_translate(v, i ? ALIGN_DOWN(linear + size, PAGE_SIZE) : linear,
+			    ACCESS_WRITE, &at[i], fault))
 			return -EFAULT;
 	for (size_t done = 0, n, i = 0; done < size; done += n, i++) {
 		u8 *ram = ram_at(v, at[i].v);
@@ -164,8 +166,9 @@ static void load_context(struct vcpu *v, struct emulate_ctx *ctx)
 // it does not take, and people are told once why.
 static void refuse(struct vcpu *v, const struct hvm_exit *exit, const u8 *bytes)
 {
-	log_vm(v->vm, "vcpu %u: instruction %02x %02x %02x %02x at rip 0x%lx accesses 0x%lx, where no RAM is: #GP", v->id,
-		bytes[0], bytes[1], bytes[2], bytes[3], v->rip, exit->fault.addr.v);
+	log_vm(v->vm,
+		"vcpu %u: instruction %02x %02x %02x %02x at rip 0x%lx accesses 0x%lx, where no RAM is: #GP",
+		v->id, bytes[0], bytes[1], bytes[2], bytes[3], v->rip, exit->fault.addr.v);
 	vcpu_fault(v, VECTOR_GP, true, 0);
 }
 
@@ -186,15 +189,18 @@ void access_mmio(struct vcpu *v, struct hvm_exit *exit)
 	size_t n = exit->fault.bytes;
 
 	if (exit->fault.walk) {
-		vm_stop(v->vm, "page tables at 0x%lx, outside of RAM (rip 0x%lx)", exit->fault.addr.v, v->rip);
+		vm_stop(v->vm, "page tables at 0x%lx, outside of RAM (rip 0x%lx)",
+			exit->fault.addr.v, v->rip);
 		return;
 	}
 	if (exit->fault.access & ACCESS_EXEC) {
-		vm_stop(v->vm, "execution at 0x%lx, outside of RAM (rip 0x%lx)", exit->fault.addr.v, v->rip);
+		vm_stop(v->vm, "execution at 0x%lx, outside of RAM (rip 0x%lx)", exit->fault.addr.v,
+			v->rip);
 		return;
 	}
 	if (hvm->injecting(v)) {
-		vm_stop(v->vm, "an event's delivery touched 0x%lx, outside of RAM (rip 0x%lx)", exit->fault.addr.v, v->rip);
+		vm_stop(v->vm, "an event's delivery touched 0x%lx, outside of RAM (rip 0x%lx)",
+			exit->fault.addr.v, v->rip);
 		return;
 	}
 	if (n)

@@ -52,7 +52,8 @@ static int string_decode(struct vcpu *v, struct string_io *s, bool in, struct pa
 
 	if (!n || decode_insn(&insn, bytes, n, mode) == -EAGAIN)
 		return -EFAULT;
-	if (decode_insn(&insn, bytes, n, mode) || insn.map != INSN_PRIMARY || (insn.opcode & 0xfc) != 0x6c)
+	if (decode_insn(&insn, bytes, n, mode) || insn.map != INSN_PRIMARY ||
+		(insn.opcode & 0xfc) != 0x6c)
 		return -EAGAIN; // another vcpu has changed it since: it runs again
 	which = in ? SEG_ES : insn.segment;
 	hvm->seg_get(v, which, &seg);
@@ -62,7 +63,8 @@ static int string_decode(struct vcpu *v, struct string_io *s, bool in, struct pa
 	return 0;
 }
 
-static int string_element(struct vcpu *v, const struct hvm_exit *exit, const struct string_io *s, struct page_fault *fault)
+static int string_element(struct vcpu *v, const struct hvm_exit *exit, const struct string_io *s,
+	struct page_fault *fault)
 {
 	u64 *index = &v->gpr[exit->io.in ? RDI : RSI];
 	u64 linear = s->base + low(*index, s->address_size);

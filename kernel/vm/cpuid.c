@@ -7,16 +7,19 @@
 #include "kernel/x86/regs.h"
 #include "lib/string.h"
 
-#define ALLOW_1_ECX  0x76d83203u // SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND
-#define ALLOW_1_EDX  0x178bfbffu // all but DS, ACPI, SS, TM, IA64, PBE; with CLFLUSH, MMX, FXSR, SSE, SSE2, HTT
-#define ALLOW_7_EBX  0x219c03a9u // FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA
-#define ALLOW_7_ECX  0x00400700u // UMIP is added below; GFNI VAES VPCLMUL RDPID
-#define ALLOW_7_EDX  0x00000010u // FSRM
-#define ALLOW_81_ECX 0x000001f1u // LAHF CR8 LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH
-#define ALLOW_81_EDX 0x2c500800u // SYSCALL NX MMXEXT 1G pages RDTSCP LM
+#define ALLOW_1_ECX                                                                                \
+	0x76d83203u // SSE3 PCLMUL SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND
+#define ALLOW_1_EDX                                                                                \
+	0x178bfbffu // all but DS, ACPI, SS, TM, IA64, PBE; with CLFLUSH, MMX, FXSR, SSE, SSE2, HTT
+#define ALLOW_7_EBX                                                                                \
+	0x219c03a9u // FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA
+#define ALLOW_7_ECX   0x00400700u // UMIP is added below; GFNI VAES VPCLMUL RDPID
+#define ALLOW_7_EDX   0x00000010u // FSRM
+#define ALLOW_81_ECX  0x000001f1u // LAHF CR8 LZCNT SSE4A MISALIGNSSE 3DNOWPREFETCH
+#define ALLOW_81_EDX  0x2c500800u // SYSCALL NX MMXEXT 1G pages RDTSCP LM
 #define MIRROR_81_EDX 0x0183f3ffu // bits that say the same as in leaf 1
-#define ALLOW_D1_EAX 0x00000005u // XSAVEOPT XGETBV(1)
-#define ALLOW_88_EBX 0x00000005u // CLZERO, XSAVEERPTR
+#define ALLOW_D1_EAX  0x00000005u // XSAVEOPT XGETBV(1)
+#define ALLOW_88_EBX  0x00000005u // CLZERO, XSAVEERPTR
 
 #define F1_ECX_X2APIC     BIT(21)
 #define F1_ECX_DEADLINE   BIT(24)
@@ -27,8 +30,8 @@
 #define F1_EDX_APIC       BIT(9)
 #define F1_EDX_HTT        BIT(28)
 #define F6_EAX_ARAT       4u // the APIC timer always runs: a guest needs no other to wake from idle
-#define F7_EBX_NEED_XSAVE BIT(5)      // AVX2
-#define F7_ECX_NEED_XSAVE 0x600u      // VAES, VPCLMUL
+#define F7_EBX_NEED_XSAVE BIT(5) // AVX2
+#define F7_ECX_NEED_XSAVE 0x600u // VAES, VPCLMUL
 #define F7_ECX_UMIP       BIT(2)
 
 #define F81_ECX_CMP_LEGACY    2u
@@ -151,8 +154,9 @@ static struct cpuid xsave_leaf(struct vcpu *v, u32 subleaf)
 	switch (subleaf) {
 	case 0:
 		xcr0 = hvm->reg_get(v, HVM_CR4) & CR4_OSXSAVE ? xcr_read(0) : XCR0_X87;
-		return (struct cpuid){
-			.eax = (u32)guest_features.xcr0, .ebx = xsave_size(xcr0), .ecx = guest_features.xsave_max};
+		return (struct cpuid){.eax = (u32)guest_features.xcr0,
+			.ebx = xsave_size(xcr0),
+			.ecx = guest_features.xsave_max};
 	case 1:
 		return (struct cpuid){.eax = leaf_d1_eax};
 	case 2:

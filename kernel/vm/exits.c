@@ -18,7 +18,8 @@ void vcpu_fault(struct vcpu *v, u8 vector, bool has_error, u32 error)
 void vcpu_page_fault(struct vcpu *v, const struct page_fault *fault)
 {
 	if (fault->fatal) {
-		vm_stop(v->vm, "page tables outside of RAM, for address 0x%lx at rip 0x%lx", fault->address, v->rip);
+		vm_stop(v->vm, "page tables outside of RAM, for address 0x%lx at rip 0x%lx",
+			fault->address, v->rip);
 		return;
 	}
 	if (fault->protection) {
@@ -100,7 +101,9 @@ static __attribute__((noinline)) u64 hypercall(struct vcpu *v, u64 nr)
 	hvm->paging_get(v, &paging);
 	wide = linear_is_64bit(&paging);
 	mask = wide ? ~0ull : 0xffffffffull;
-	return (u64)vpv_hypercall(v, nr & mask, g[RBX] & mask, g[RCX] & mask, g[RDX] & mask, g[RSI] & mask, wide) & mask;
+	return (u64)vpv_hypercall(v, nr & mask, g[RBX] & mask, g[RCX] & mask, g[RDX] & mask,
+		       g[RSI] & mask, wide) &
+	       mask;
 }
 
 // The instruction is done before the call, which may inject something. The call that does nothing needs no look at modes.
@@ -148,7 +151,8 @@ static bool mov_to_cr(struct vcpu *v, struct insn *insn)
 
 	if (!n)
 		vcpu_page_fault(v, &fault);
-	return n && !decode_insn(insn, bytes, n, linear_code_mode(v)) && insn->map == INSN_0F && insn->opcode == 0x22;
+	return n && !decode_insn(insn, bytes, n, linear_code_mode(v)) && insn->map == INSN_0F &&
+	       insn->opcode == 0x22;
 }
 
 static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
@@ -225,7 +229,8 @@ static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
 		vcpu_fault(v, VECTOR_GP, true, 0);
 		return;
 	}
-	vm_stop(v->vm, "the processor refused its state at rip 0x%lx, vcpu %u (exit 0x%lx)", v->rip, v->id, exit->code);
+	vm_stop(v->vm, "the processor refused its state at rip 0x%lx, vcpu %u (exit 0x%lx)", v->rip,
+		v->id, exit->code);
 }
 
 static void on_unknown(struct vcpu *v, struct hvm_exit *exit)

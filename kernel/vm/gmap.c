@@ -13,10 +13,22 @@
 #define BLOCK     (2 * MiB)
 #define GPA_END   BIT(48)
 
-static u64 *table_at(hpa_t a) { return hpa_to_va(a); }
-static unsigned level_shift(int level) { return 12 + 9 * (unsigned)level; } // level 0 maps 4 KiB
-static u64 *entry_at(u64 *table, u64 gpa, int level) { return &table[gpa >> level_shift(level) & (ENTRIES - 1)]; }
-static hpa_t entry_hpa(u64 pte) { return hpa(pte & ADDR_MASK); }
+static u64 *table_at(hpa_t a)
+{
+	return hpa_to_va(a);
+}
+static unsigned level_shift(int level)
+{
+	return 12 + 9 * (unsigned)level;
+} // level 0 maps 4 KiB
+static u64 *entry_at(u64 *table, u64 gpa, int level)
+{
+	return &table[gpa >> level_shift(level) & (ENTRIES - 1)];
+}
+static hpa_t entry_hpa(u64 pte)
+{
+	return hpa(pte & ADDR_MASK);
+}
 
 int gmap_init(struct gmap *g, u16 owner)
 {
@@ -165,7 +177,8 @@ void *gmap_ptr(struct gmap *g, u64 gpa)
 		u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, &level)) : 0;
 
 		if (pte)
-			return (u8 *)hpa_to_va(entry_hpa(pte)) + (gpa & (BIT(level_shift(level)) - 1));
+			return (u8 *)hpa_to_va(entry_hpa(pte)) +
+			       (gpa & (BIT(level_shift(level)) - 1));
 		if (gmap_populate(g, gpa))
 			return NULL;
 	}

@@ -21,13 +21,13 @@ struct gmap {
 	hpa_t root;
 	struct gmap_range ram[GMAP_RANGES];
 	unsigned ranges;
-	u64 populated;        // frames of guest RAM
-	u64 tables;           // frames of tables
+	u64 populated; // frames of guest RAM
+	u64 tables;    // frames of tables
 };
 
-int gmap_init(struct gmap *g, u16 owner); // 0 or -ENOMEM
+int gmap_init(struct gmap *g, u16 owner);              // 0 or -ENOMEM
 void gmap_add_ram(struct gmap *g, u64 start, u64 end); // before use
-void gmap_destroy(struct gmap *g);        // gives back all frames; no CPU uses it any more
+void gmap_destroy(struct gmap *g); // gives back all frames; no CPU uses it any more
 
 bool gmap_is_ram(const struct gmap *g, u64 gpa);
 

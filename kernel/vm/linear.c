@@ -26,7 +26,7 @@ struct walk {
 	unsigned access;
 	struct hvm_paging paging;
 	bool user;
-	u64 rights; // W and U of all levels, ANDed; NX of all levels, ORed
+	u64 rights;       // W and U of all levels, ANDed; NX of all levels, ORed
 	const u64 *entry; // the last level's, where it is 8 bytes wide; else NULL
 	u64 entry_value;
 	struct page_fault *fault;
@@ -65,7 +65,8 @@ static bool fail(struct walk *w, u64 error)
 		error |= PF_USER;
 	if (w->access & ACCESS_WRITE)
 		error |= PF_WRITE;
-	if ((w->access & ACCESS_EXEC) && ((w->paging.efer & EFER_NXE) || (w->paging.cr4 & CR4_SMEP)))
+	if ((w->access & ACCESS_EXEC) &&
+		((w->paging.efer & EFER_NXE) || (w->paging.cr4 & CR4_SMEP)))
 		error |= PF_FETCH;
 	*w->fault = (struct page_fault){.address = w->linear, .error = (u32)error};
 	return false;
@@ -134,7 +135,8 @@ static bool level_step(struct walk *w, u64 table, struct level level, u64 *pte, 
 	add_rights(w, *pte);
 	if (*leaf && !allowed(w))
 		return fail(w, PF_PRESENT);
-	set_bits(p, *pte, PTE_ACCESSED | (*leaf && (w->access & ACCESS_WRITE) ? PTE_DIRTY : 0), level.wide);
+	set_bits(p, *pte, PTE_ACCESSED | (*leaf && (w->access & ACCESS_WRITE) ? PTE_DIRTY : 0),
+		level.wide);
 	w->entry = level.wide ? p : NULL;
 	w->entry_value = *pte | PTE_ACCESSED;
 	return true;
@@ -210,7 +212,8 @@ static bool translate(struct walk *w, gpa_t *out)
 	return p->cr4 & CR4_PAE ? walk_pae(w, out) : walk_narrow(w, out);
 }
 
-bool linear_translate(struct vcpu *v, u64 linear, unsigned access, gpa_t *out, struct page_fault *fault)
+bool linear_translate(
+	struct vcpu *v, u64 linear, unsigned access, gpa_t *out, struct page_fault *fault)
 {
 	struct walk w = {.v = v, .linear = linear, .access = access, .fault = fault};
 
@@ -218,10 +221,11 @@ bool linear_translate(struct vcpu *v, u64 linear, unsigned access, gpa_t *out, s
 	return translate(&w, out);
 }
 
-const u8 *linear_code_page(struct vcpu *v, const struct hvm_paging *paging, u64 linear,
-	struct page_fault *fault)
+const u8 *linear_code_page(
+	struct vcpu *v, const struct hvm_paging *paging, u64 linear, struct page_fault *fault)
 {
-	struct walk w = {.v = v, .linear = linear, .access = ACCESS_EXEC, .fault = fault, .paging = *paging};
+	struct walk w = {
+		.v = v, .linear = linear, .access = ACCESS_EXEC, .fault = fault, .paging = *paging};
 	struct code_cache *c = &v->code;
 	const u8 *page;
 	gpa_t at;
@@ -232,7 +236,8 @@ const u8 *linear_code_page(struct vcpu *v, const struct hvm_paging *paging, u64 
 	if (!page)
 		fault->fatal = true;
 	else if (w.entry)
-		*c = (struct code_cache){linear & ~(PAGE_SIZE - 1), paging->cr3, w.entry, w.entry_value, page};
+		*c = (struct code_cache){
+			linear & ~(PAGE_SIZE - 1), paging->cr3, w.entry, w.entry_value, page};
 	return page;
 }
 

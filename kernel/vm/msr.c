@@ -79,7 +79,10 @@ static const struct {
 	{GUEST_KERNEL_GS_BASE, HVM_KERNEL_GS_BASE, true},
 };
 
-static bool is_canonical(u64 v) { return (u64)((s64)(v << 16) >> 16) == v; }
+static bool is_canonical(u64 v)
+{
+	return (u64)((s64)(v << 16) >> 16) == v;
+}
 
 // The eleven fixed-range MTRRs.
 static int mtrr_fixed_index(u32 msr)
@@ -103,7 +106,10 @@ static u64 *kept(struct vcpu *v, u32 msr)
 	return msr == GUEST_MTRR_DEF_TYPE ? &v->mtrr_def_type : NULL;
 }
 
-static bool mtrr_type_legal(u64 type) { return type <= 6 && type != 2 && type != 3; }
+static bool mtrr_type_legal(u64 type)
+{
+	return type <= 6 && type != 2 && type != 3;
+}
 
 static bool kept_legal(u32 msr, u64 value)
 {
@@ -234,8 +240,14 @@ static int rare_write(struct vcpu *v, u32 msr, u64 value)
 	return msr - GUEST_IORR < 4 ? 0 : -EINVAL;
 }
 
-static bool is_lapic(u32 msr) { return msr - 0x800 < 0x100 || msr == 0x1b || msr == 0x6e0; }
-static bool is_paravirtual(u32 msr) { return msr - 0x4b564d00 < 0x100 || msr == 0x11 || msr == 0x12; }
+static bool is_lapic(u32 msr)
+{
+	return msr - 0x800 < 0x100 || msr == 0x1b || msr == 0x6e0;
+}
+static bool is_paravirtual(u32 msr)
+{
+	return msr - 0x4b564d00 < 0x100 || msr == 0x11 || msr == 0x12;
+}
 
 int msr_guest_read(struct vcpu *v, u32 msr, u64 *value)
 {

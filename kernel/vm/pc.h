@@ -35,10 +35,10 @@ struct pc {
 	struct vuart uart[2];
 	struct vpm pm;
 	struct vpci pci;
-	u8 post;         // port 80h
-	u8 port92;       // A20 gate; the gate itself is always open
+	u8 post;          // port 80h
+	u8 port92;        // A20 gate; the gate itself is always open
 	u8 reset_control; // CF9h
-	u8 kbd_polls;    // reads of the missing keyboard controller's status in a row
+	u8 kbd_polls;     // reads of the missing keyboard controller's status in a row
 };
 
 void pc_init(struct vm *vm);

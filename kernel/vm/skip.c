@@ -48,7 +48,8 @@ static __attribute__((noinline)) unsigned decode_length(struct vcpu *v)
 	return 0; // else another vcpu has changed it since: it runs again
 }
 
-static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struct hvm_paging *p, u64 linear)
+static __attribute__((noinline)) const u8 *find_page(
+	struct vcpu *v, const struct hvm_paging *p, u64 linear)
 {
 	struct page_fault fault; // decode_length, which comes next, finds it again
 

@@ -19,9 +19,9 @@ enum vcpu_event { // bits of vcpu->events
 	VCPU_NMI = 1 << 0,
 	VCPU_INIT = 1 << 1,
 	VCPU_SIPI = 1 << 2,
-	VCPU_FLUSH = 1 << 3,  // drop cached translations
-	VCPU_STOP = 1 << 4,   // the VM is being stopped: leave
-	VCPU_LAPIC = 1 << 5,  // look at the vlapic for something to inject
+	VCPU_FLUSH = 1 << 3, // drop cached translations
+	VCPU_STOP = 1 << 4,  // the VM is being stopped: leave
+	VCPU_LAPIC = 1 << 5, // look at the vlapic for something to inject
 };
 
 enum vcpu_mode { VCPU_RUN, VCPU_WAIT_SIPI };
@@ -44,25 +44,25 @@ struct code_cache {
 };
 
 struct vcpu {
-	u64 gpr[GPR_COUNT];       // o
-	u64 rip, rflags;          // o
-	struct vm *vm;            // c
-	u32 id;                   // c: index in the VM; its APIC id
-	enum vcpu_mode mode;      // o
-	u64 events;               // a: set of enum vcpu_event
-	u64 deferred;             // o: those of them that wait for the guest to be able to take them
-	u8 sipi_vector;           // a: valid while VCPU_SIPI is set
+	u64 gpr[GPR_COUNT];  // o
+	u64 rip, rflags;     // o
+	struct vm *vm;       // c
+	u32 id;              // c: index in the VM; its APIC id
+	enum vcpu_mode mode; // o
+	u64 events;          // a: set of enum vcpu_event
+	u64 deferred;        // o: those of them that wait for the guest to be able to take them
+	u8 sipi_vector;      // a: valid while VCPU_SIPI is set
 
 	struct sched_vcpu sched;
-	struct pcpu *loaded_on;   // a: where its register state is in a processor; NULL: in memory
-	struct pcpu *ran_on;      // o: the CPU that it was loaded on last
-	bool halted;              // o: its exit was a HLT with nothing to wake it
-	u64 in_guest;             // a: it is in the guest or about to enter it: a kick needs an interrupt
-	void *arch;               // c: the vendor's control structure
-	void *xstate;             // c: FPU and extended state while not loaded
-	u64 xcr0;                 // o
-	u64 dr[4];                // o
-	u64 tsc_aux;              // o
+	struct pcpu *loaded_on; // a: where its register state is in a processor; NULL: in memory
+	struct pcpu *ran_on;    // o: the CPU that it was loaded on last
+	bool halted;            // o: its exit was a HLT with nothing to wake it
+	u64 in_guest; // a: it is in the guest or about to enter it: a kick needs an interrupt
+	void *arch;   // c: the vendor's control structure
+	void *xstate; // c: FPU and extended state while not loaded
+	u64 xcr0;     // o
+	u64 dr[4];    // o
+	u64 tsc_aux;  // o
 
 	struct vlapic lapic;
 	struct vpv pv;
@@ -70,8 +70,8 @@ struct vcpu {
 	struct ram_cache ram_cache[16]; // o
 	struct code_cache code;         // o
 
-	u64 exits[EXIT_REASONS];  // o, read by others as they are
-	u64 msr_refused;          // o: accesses to MSRs that the guest does not have
+	u64 exits[EXIT_REASONS]; // o, read by others as they are
+	u64 msr_refused;         // o: accesses to MSRs that the guest does not have
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16]; // o: kept for the guest, no effect
 };
 

@@ -127,7 +127,8 @@ bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
 		if (!why) {
 			vm_list_add(vm);
 			console_event("start %s", config->name);
-			log_line("%s: %llu MiB, %u vcpus", config->name, (unsigned long long)(config->memory / MiB), config->vcpus);
+			log_line("%s: %llu MiB, %u vcpus", config->name,
+				(unsigned long long)(config->memory / MiB), config->vcpus);
 			why = start(vm);
 			if (why)
 				vm_list_remove(vm);
@@ -217,7 +218,9 @@ void vm_finish(struct vm *vm)
 bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size)
 {
 	for (size_t done = 0, n; done < size; done += n) {
-		const u8 *p = gmap_is_ram(&vm->gmap, addr.v + done) ? gmap_ptr(&vm->gmap, addr.v + done) : NULL;
+		const u8 *p = gmap_is_ram(&vm->gmap, addr.v + done)
+				      ? gmap_ptr(&vm->gmap, addr.v + done)
+				      : NULL;
 
 		if (!p)
 			return false;
@@ -230,7 +233,8 @@ bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size)
 bool guest_write(struct vm *vm, gpa_t addr, const void *from, size_t size)
 {
 	for (size_t done = 0, n; done < size; done += n) {
-		u8 *p = gmap_is_ram(&vm->gmap, addr.v + done) ? gmap_ptr(&vm->gmap, addr.v + done) : NULL;
+		u8 *p = gmap_is_ram(&vm->gmap, addr.v + done) ? gmap_ptr(&vm->gmap, addr.v + done)
+							      : NULL;
 
 		if (!p)
 			return false;

@@ -17,7 +17,14 @@
 
 enum vm_state { VM_CREATING, VM_RUNNING, VM_STOPPING };
 
-enum vm_end { VM_END_NONE, VM_END_CLAIMED, VM_END_POWEROFF, VM_END_RESET, VM_END_EXIT, VM_END_STOPPED };
+enum vm_end {
+	VM_END_NONE,
+	VM_END_CLAIMED,
+	VM_END_POWEROFF,
+	VM_END_RESET,
+	VM_END_EXIT,
+	VM_END_STOPPED
+};
 
 struct vm {
 	u16 id;                         // c: 1.., owner of its frames
@@ -26,45 +33,45 @@ struct vm {
 	char name[BUNDLE_NAME_MAX + 1]; // c
 	struct list link;               // in the list of VMs
 
-	u64 state;                      // a: enum vm_state
-	u64 end;                        // a: enum vm_end, written once
-	u32 exit_code;                  // of VM_END_EXIT
-	u64 cause_claimed;              // a: somebody has written, or writes, cause
-	char cause[128];                // of VM_END_STOPPED, written before `end`
-	u64 vcpus_gone;                 // a: vcpus that have left the scheduler for good
-	u64 finishable;                 // a: all have; the reaper may take it
+	u64 state;         // a: enum vm_state
+	u64 end;           // a: enum vm_end, written once
+	u32 exit_code;     // of VM_END_EXIT
+	u64 cause_claimed; // a: somebody has written, or writes, cause
+	char cause[128];   // of VM_END_STOPPED, written before `end`
+	u64 vcpus_gone;    // a: vcpus that have left the scheduler for good
+	u64 finishable;    // a: all have; the reaper may take it
 
-	struct spinlock lock;           // rank LOCK_VM: pc and the devices on it
-	struct pc pc;                   // v: the virtual PC's chips (pc.h)
-	struct vm_input input;          // under the list's lock (vm_list.h): typed, not taken yet
-	struct vm_devices *devices;     // v: its virtual devices (devices/host_kernel/vm_devices.h)
-	bool pc_made;                   // pc_init has been called
+	struct spinlock lock;       // rank LOCK_VM: pc and the devices on it
+	struct pc pc;               // v: the virtual PC's chips (pc.h)
+	struct vm_input input;      // under the list's lock (vm_list.h): typed, not taken yet
+	struct vm_devices *devices; // v: its virtual devices (devices/host_kernel/vm_devices.h)
+	bool pc_made;               // pc_init has been called
 
-	struct gmap gmap;               // its own lock
-	u64 ram_low;                    // c: bytes of RAM from 0
-	u64 ram_high;                   // c: bytes of RAM from 4 GiB
-	u64 tsc_offset;                 // c: guest TSC = TSC + tsc_offset
+	struct gmap gmap; // its own lock
+	u64 ram_low;      // c: bytes of RAM from 0
+	u64 ram_high;     // c: bytes of RAM from 4 GiB
+	u64 tsc_offset;   // c: guest TSC = TSC + tsc_offset
 	struct sched_vm sched;
-	u32 vcpu_count;                 // c
+	u32 vcpu_count;                       // c
 	struct vcpu *vcpus[BUNDLE_MAX_VCPUS]; // c
-	u32 runs_left;                  // starts again this many times
-	u64 frames_before;              // free frames before it was created
-	u64 log_lines;                  // a: lines logged by log_vm, to bound them
+	u32 runs_left;                        // starts again this many times
+	u64 frames_before;                    // free frames before it was created
+	u64 log_lines;                        // a: lines logged by log_vm, to bound them
 };
 
 // Guest-physical layout (docs/memory-map.md).
-#define GPA_RAM_LOW_MAX  0xc0000000ull // RAM below this; then the PCI window
-#define GPA_PCI_WINDOW   0xc0000000ull
-#define GPA_PCI_END      0xe0000000ull
-#define GPA_ECAM         0xe0000000ull // bus 0 only
-#define GPA_ECAM_SIZE    0x00100000ull
-#define GPA_IOAPIC       0xfec00000ull
-#define GPA_LAPIC        0xfee00000ull
-#define GPA_RAM_HIGH     0x100000000ull
-#define GPA_VGA_HOLE     0xa0000ull    // to 0xc0000: no memory
-#define GPA_VGA_END      0xc0000ull
-#define GPA_BIOS         0xe0000ull    // ACPI tables; RAM, reserved for the guest
-#define GPA_BIOS_END     0x100000ull
+#define GPA_RAM_LOW_MAX 0xc0000000ull // RAM below this; then the PCI window
+#define GPA_PCI_WINDOW  0xc0000000ull
+#define GPA_PCI_END     0xe0000000ull
+#define GPA_ECAM        0xe0000000ull // bus 0 only
+#define GPA_ECAM_SIZE   0x00100000ull
+#define GPA_IOAPIC      0xfec00000ull
+#define GPA_LAPIC       0xfee00000ull
+#define GPA_RAM_HIGH    0x100000000ull
+#define GPA_VGA_HOLE    0xa0000ull // to 0xc0000: no memory
+#define GPA_VGA_END     0xc0000ull
+#define GPA_BIOS        0xe0000ull // ACPI tables; RAM, reserved for the guest
+#define GPA_BIOS_END    0x100000ull
 
 // Builds and starts a VM of the configuration; false: it could not be, which was reported, and nothing is left of it.
 // No lock held.
@@ -82,7 +89,10 @@ __attribute__((format(printf, 2, 3))) void vm_stop(struct vm *vm, const char *fm
 __attribute__((format(printf, 2, 3))) void log_vm(struct vm *vm, const char *fmt, ...);
 
 // Guest's TSC now.
-static inline u64 vm_tsc(const struct vm *vm) { return time_now() + vm->tsc_offset; }
+static inline u64 vm_tsc(const struct vm *vm)
+{
+	return time_now() + vm->tsc_offset;
+}
 
 // Guest RAM. Copies between guest-physical memory and ours; pages are populated as needed. false when any byte is
 // not RAM (nothing or a part was copied then). Any CPU; takes LOCK_GMAP on first touch.

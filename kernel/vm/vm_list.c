@@ -36,8 +36,7 @@ unsigned vm_list_count(void)
 void vm_list_each(void (*fn)(struct vm *vm, void *arg), void *arg)
 {
 	spin_lock(&lock);
-	list_for_each(pos, &vms)
-		fn(list_entry(pos, struct vm, link), arg);
+	list_for_each(pos, &vms) fn(list_entry(pos, struct vm, link), arg);
 	spin_unlock(&lock);
 }
 
@@ -56,7 +55,8 @@ static struct vm *take_ended(void)
 	struct vm *found = NULL;
 
 	spin_lock(&lock);
-	list_for_each(pos, &vms) {
+	list_for_each(pos, &vms)
+	{
 		struct vm *vm = list_entry(pos, struct vm, link);
 
 		if (!found && atomic_exchange(&vm->finishable, 0))
@@ -97,8 +97,10 @@ static void scrub_for(const struct bundle *bundle)
 		need += bundle->vms[i].memory / PAGE_SIZE;
 	while (frame_clean_count() < need && frame_scrub_slice())
 		;
-	log_line("memory: %llu MiB free, %llu MiB scrubbed in %llu ms", (unsigned long long)frame_free_count() / 256,
-		(unsigned long long)frame_clean_count() / 256, (unsigned long long)time_to_ns(time_now() - start) / 1000000);
+	log_line("memory: %llu MiB free, %llu MiB scrubbed in %llu ms",
+		(unsigned long long)frame_free_count() / 256,
+		(unsigned long long)frame_clean_count() / 256,
+		(unsigned long long)time_to_ns(time_now() - start) / 1000000);
 }
 
 void vm_list_start(const struct bundle *bundle)

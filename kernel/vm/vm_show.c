@@ -28,7 +28,8 @@ static void log_exits(const struct vm *vm)
 
 		total += n;
 		if (n && at < sizeof(text))
-			at += format(text + at, sizeof(text) - at, " %s %llu", reason_names[r], (unsigned long long)n);
+			at += format(text + at, sizeof(text) - at, " %s %llu", reason_names[r],
+				(unsigned long long)n);
 	}
 	log_line("%s: exits %llu:%s", vm->name, (unsigned long long)total, text);
 }
@@ -40,10 +41,14 @@ void vm_log_use(struct vm *vm)
 
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		refused += vm->vcpus[i]->msr_refused;
-	log_line("%s: processor %llu ms; RAM %llu of %llu KiB, tables %llu KiB, other %llu KiB; MSRs refused %llu", vm->name,
-		(unsigned long long)time_to_ns(vm->sched.used) / 1000000, (unsigned long long)vm->gmap.populated * 4,
-		(unsigned long long)vm->config->memory / KiB, (unsigned long long)vm->gmap.tables * 4,
-		(unsigned long long)(owned - vm->gmap.populated - vm->gmap.tables) * 4, (unsigned long long)refused);
+	log_line(
+		"%s: processor %llu ms; RAM %llu of %llu KiB, tables %llu KiB, other %llu KiB; MSRs refused %llu",
+		vm->name, (unsigned long long)time_to_ns(vm->sched.used) / 1000000,
+		(unsigned long long)vm->gmap.populated * 4,
+		(unsigned long long)vm->config->memory / KiB,
+		(unsigned long long)vm->gmap.tables * 4,
+		(unsigned long long)(owned - vm->gmap.populated - vm->gmap.tables) * 4,
+		(unsigned long long)refused);
 	log_exits(vm);
 	(void)now;
 }
@@ -52,9 +57,9 @@ static void show_vcpu(const struct vcpu *v)
 {
 	static const char *const states[] = {"off", "blocked", "ready", "running"};
 
-	log_line("  vcpu %u: %s on CPU %u, rip 0x%lx, events 0x%lx%s", v->id, states[v->sched.state & 3],
-		v->sched.pcpu ? v->sched.pcpu->id : 0, v->rip, v->events,
-		v->mode == VCPU_WAIT_SIPI ? ", waits for SIPI" : "");
+	log_line("  vcpu %u: %s on CPU %u, rip 0x%lx, events 0x%lx%s", v->id,
+		states[v->sched.state & 3], v->sched.pcpu ? v->sched.pcpu->id : 0, v->rip,
+		v->events, v->mode == VCPU_WAIT_SIPI ? ", waits for SIPI" : "");
 }
 
 static void show_vm(struct vm *vm, void *arg)
@@ -74,9 +79,11 @@ static void key_memory(void)
 {
 	log_line("memory: %llu of %llu frames free, %llu of them scrubbed; kernel %llu KiB",
 		(unsigned long long)frame_free_count(), (unsigned long long)frame_total(),
-		(unsigned long long)frame_clean_count(), (unsigned long long)frame_owned(FRAME_OWNER_KERNEL) * 4);
+		(unsigned long long)frame_clean_count(),
+		(unsigned long long)frame_owned(FRAME_OWNER_KERNEL) * 4);
 	for (u32 i = 0; i < pcpu_count; i++)
-		log_line("CPU %u: idle %llu ms", i, (unsigned long long)time_to_ns(pcpus[i]->idle_ticks) / 1000000);
+		log_line("CPU %u: idle %llu ms", i,
+			(unsigned long long)time_to_ns(pcpus[i]->idle_ticks) / 1000000);
 }
 
 void vm_keys_register(void)

@@ -9,18 +9,64 @@ struct vcpu;
 struct gmap;
 
 // Order of the general registers: as in instruction encodings.
-enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPR_COUNT };
+enum gpr {
+	RAX,
+	RCX,
+	RDX,
+	RBX,
+	RSP,
+	RBP,
+	RSI,
+	RDI,
+	R8,
+	R9,
+	R10,
+	R11,
+	R12,
+	R13,
+	R14,
+	R15,
+	GPR_COUNT
+};
 
 // What the vendor keeps in its control structure and the neutral code reads or writes now and then.
 enum hvm_reg {
-	HVM_CR0, HVM_CR2, HVM_CR3, HVM_CR4, HVM_EFER, HVM_DR6, HVM_DR7, HVM_PAT,
-	HVM_FS_BASE, HVM_GS_BASE, HVM_KERNEL_GS_BASE, HVM_STAR, HVM_LSTAR, HVM_CSTAR, HVM_SFMASK,
-	HVM_SYSENTER_CS, HVM_SYSENTER_ESP, HVM_SYSENTER_EIP, HVM_DEBUGCTL,
+	HVM_CR0,
+	HVM_CR2,
+	HVM_CR3,
+	HVM_CR4,
+	HVM_EFER,
+	HVM_DR6,
+	HVM_DR7,
+	HVM_PAT,
+	HVM_FS_BASE,
+	HVM_GS_BASE,
+	HVM_KERNEL_GS_BASE,
+	HVM_STAR,
+	HVM_LSTAR,
+	HVM_CSTAR,
+	HVM_SFMASK,
+	HVM_SYSENTER_CS,
+	HVM_SYSENTER_ESP,
+	HVM_SYSENTER_EIP,
+	HVM_DEBUGCTL,
 	HVM_REG_COUNT
 };
 
 // The first six are numbered as in instruction encodings.
-enum hvm_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDTR, SEG_IDTR, SEG_COUNT };
+enum hvm_seg {
+	SEG_ES,
+	SEG_CS,
+	SEG_SS,
+	SEG_DS,
+	SEG_FS,
+	SEG_GS,
+	SEG_LDTR,
+	SEG_TR,
+	SEG_GDTR,
+	SEG_IDTR,
+	SEG_COUNT
+};
 
 // Attributes as in a descriptor's bytes 5 and 6: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, D 10, G 11.
 struct hvm_segment {
@@ -39,8 +85,8 @@ struct hvm_paging {
 };
 
 enum exit_reason {
-	EXIT_INTERRUPT, // a physical interrupt is pending
-	EXIT_NMI,       // a physical NMI
+	EXIT_INTERRUPT,  // a physical interrupt is pending
+	EXIT_NMI,        // a physical NMI
 	EXIT_IRQ_WINDOW, // the guest can take an interrupt now
 	EXIT_NMI_WINDOW, // the guest can take an NMI now
 	EXIT_GMAP_FAULT,
@@ -54,12 +100,12 @@ enum exit_reason {
 	EXIT_CR8_WRITE,
 	EXIT_XSETBV,
 	EXIT_WBINVD,
-	EXIT_UNDEFINED,   // an instruction that the guest does not have: #UD
-	EXIT_PROTECTION,  // an instruction that the guest may not use: #GP(0)
-	EXIT_EXCEPTION,   // an intercepted exception
+	EXIT_UNDEFINED,  // an instruction that the guest does not have: #UD
+	EXIT_PROTECTION, // an instruction that the guest may not use: #GP(0)
+	EXIT_EXCEPTION,  // an intercepted exception
 	EXIT_TRIPLE_FAULT,
-	EXIT_INIT,        // a physical INIT
-	EXIT_INVALID,     // the processor refused the guest's state
+	EXIT_INIT,    // a physical INIT
+	EXIT_INVALID, // the processor refused the guest's state
 	EXIT_UNKNOWN,
 	EXIT_REASONS
 };
@@ -85,16 +131,16 @@ struct hvm_exit {
 			bool in;
 			bool string;
 			bool rep;
-			u8 segment;    // of a string OUT, enum hvm_seg, where the processor says; else SEG_COUNT
-			u8 addr_size;  // of a string access: 2, 4, 8
-			u64 next_rip;  // 0: unknown
+			u8 segment; // of a string OUT, enum hvm_seg, where the processor says; else SEG_COUNT
+			u8 addr_size; // of a string access: 2, 4, 8
+			u64 next_rip; // 0: unknown
 		} io;
 		struct {
 			gpa_t addr;
-			u8 access;     // set of enum gmap_access
-			bool present;  // a mapping was there, the access was not allowed
-			bool walk;     // the access came from the walk of the guest's page tables
-			u8 bytes;      // instruction bytes the processor gave, 0: none
+			u8 access;    // set of enum gmap_access
+			bool present; // a mapping was there, the access was not allowed
+			bool walk;    // the access came from the walk of the guest's page tables
+			u8 bytes;     // instruction bytes the processor gave, 0: none
 			u8 insn[15];
 		} fault;
 		struct {
@@ -111,13 +157,14 @@ enum hvm_event_type { EVENT_IRQ, EVENT_NMI, EVENT_EXCEPTION, EVENT_SOFT };
 struct hvm_ops {
 	const char *name;
 
-	bool (*probe)(void);                 // is it there and fit for use? logs why not
-	int (*cpu_init)(void);               // on each CPU, once
-	void (*cpu_exit)(void);              // on each CPU before power-off or reset
+	bool (*probe)(void);    // is it there and fit for use? logs why not
+	int (*cpu_init)(void);  // on each CPU, once
+	void (*cpu_exit)(void); // on each CPU before power-off or reset
 
-	int (*vcpu_create)(struct vcpu *v);  // 0 or -ENOMEM; on its VM's gmap and TSC; state as after power-on
+	int (*vcpu_create)(
+		struct vcpu *v); // 0 or -ENOMEM; on its VM's gmap and TSC; state as after power-on
 	void (*vcpu_destroy)(struct vcpu *v);
-	void (*vcpu_reset)(struct vcpu *v);  // registers as after INIT
+	void (*vcpu_reset)(struct vcpu *v); // registers as after INIT
 
 	// Runs the guest until it exits. vcpu->gpr, rip, rflags hold the guest's registers before and after. Called
 	// and left with interrupts off. Nothing of the host's but the FPU, XCR0 and debug registers is the guest's then.
@@ -131,21 +178,23 @@ struct hvm_ops {
 
 	// Events. `can_irq`: RFLAGS.IF and no shadow; `can_nmi`: not within an NMI or a shadow. The shadow of STI or MOV SS ends when
 	// rip has moved since the exit: the instruction behind was emulated.
-	void (*inject)(struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_error, u32 error);
-	bool (*injecting)(const struct vcpu *v);      // something will be delivered at the next entry already
+	void (*inject)(
+		struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_error, u32 error);
+	bool (*injecting)(
+		const struct vcpu *v); // something will be delivered at the next entry already
 	bool (*can_irq)(const struct vcpu *v);
 	bool (*can_nmi)(const struct vcpu *v);
-	void (*irq_window)(struct vcpu *v, bool on);  // exit when the guest can take an interrupt
+	void (*irq_window)(struct vcpu *v, bool on); // exit when the guest can take an interrupt
 	void (*nmi_window)(struct vcpu *v, bool on);
 
-	void (*tpr_set)(struct vcpu *v, u8 tpr);      // CR8 as the guest reads it
+	void (*tpr_set)(struct vcpu *v, u8 tpr); // CR8 as the guest reads it
 	// Before the next entry all cached translations of the guest are dropped; also when it comes to another CPU.
 	void (*flush)(struct vcpu *v);
 
 	// Format of second-level table entries; levels and index bits are those of x86-64 paging.
-	u64 pte_table;                                // bits of an entry that points to a table
-	u64 pte_leaf_rwx;                             // bits of a leaf, write-back memory
-	u64 pte_large;                                // and of one above the last level
+	u64 pte_table;    // bits of an entry that points to a table
+	u64 pte_leaf_rwx; // bits of a leaf, write-back memory
+	u64 pte_large;    // and of one above the last level
 };
 
 extern const struct hvm_ops *hvm;

@@ -5,8 +5,9 @@
 
 #include "kernel/vm/vcpu.h"
 
-size_t vcpu_state_size(void);            // bytes of vcpu->xstate
-void vcpu_state_reset(struct vcpu *v);   // as after power-on; the vcpu is not loaded
-void vcpu_state_init(struct vcpu *v);    // as after INIT: the FPU keeps its contents; the vcpu is loaded here
-void vcpu_state_save(struct vcpu *v);    // from this CPU
-void vcpu_state_load(struct vcpu *v);    // into this CPU
+size_t vcpu_state_size(void);          // bytes of vcpu->xstate
+void vcpu_state_reset(struct vcpu *v); // as after power-on; the vcpu is not loaded
+void vcpu_state_init(
+	struct vcpu *v); // as after INIT: the FPU keeps its contents; the vcpu is loaded here
+void vcpu_state_save(struct vcpu *v); // from this CPU
+void vcpu_state_load(struct vcpu *v); // into this CPU

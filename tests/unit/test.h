@@ -63,4 +63,7 @@ __attribute__((unused)) static int test_run_all(void)
 }
 
 #define TEST_MAIN()                                                                                \
-	int main(void) { return test_run_all(); }
+	int main(void)                                                                             \
+	{                                                                                          \
+		return test_run_all();                                                             \
+	}

@@ -23,7 +23,8 @@ TEST(numbers)
 
 TEST(strings)
 {
-	SAME("[%s] [%8s] [%-8s] [%.3s] [%.*s] %c%%", "abc", "abc", "abc", "abcdef", 2, "abcdef", 'x');
+	SAME("[%s] [%8s] [%-8s] [%.3s] [%.*s] %c%%", "abc", "abc", "abc", "abcdef", 2, "abcdef",
+		'x');
 	SAME("%*d", 6, 42);
 }
 

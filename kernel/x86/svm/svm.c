@@ -19,7 +19,6 @@
 #define SVM_DECODE_ASSISTS BIT(7)
 #define SVM_PAUSE_FILTER   BIT(10)
 
-
 struct svm_cpu svm_cpus[PCPU_MAX];
 u32 svm_asids;
 struct svm_features svm_features;
@@ -32,11 +31,13 @@ static bool svm_probe(void)
 		return false;
 	r = cpuid(0x8000000a, 0);
 	if (!(r.edx & SVM_NPT)) {
-		log_line("AMD-V without nested paging cannot be used: a processor with NPT is needed");
+		log_line(
+			"AMD-V without nested paging cannot be used: a processor with NPT is needed");
 		return false;
 	}
 	if (msr_read(MSR_VM_CR) & VM_CR_SVMDIS) {
-		log_line("AMD-V is disabled by the firmware (VM_CR.SVMDIS): enable SVM in its set-up");
+		log_line(
+			"AMD-V is disabled by the firmware (VM_CR.SVMDIS): enable SVM in its set-up");
 		return false;
 	}
 	svm_asids = r.ebx;
@@ -81,9 +82,10 @@ static void vmcb_init(struct vmcb *b)
 			      INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD |
 			      INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR |
 			      INTERCEPT_SHUTDOWN);
-	b->intercept2 = (u32)(INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
-			      INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_WBINVD |
-			      INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU);
+	b->intercept2 =
+		(u32)(INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
+			INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_WBINVD |
+			INTERCEPT_MONITOR | INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU);
 	if (svm_features.pause_filter) {
 		b->intercept1 |= (u32)INTERCEPT_PAUSE;
 		b->pause_count = 3000;

@@ -31,8 +31,14 @@ struct svm_features {
 };
 extern struct svm_features svm_features;
 
-static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->arch; }
-static inline struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
+static inline struct svm_vcpu *svm_of(const struct vcpu *v)
+{
+	return v->arch;
+}
+static inline struct vmcb *vmcb_of(const struct vcpu *v)
+{
+	return svm_of(v)->vmcb;
+}
 
 // Is the guest in the shadow of STI or MOV SS? Not any more when the instruction behind it was emulated.
 static inline bool svm_shadow(const struct vcpu *v)

@@ -36,7 +36,9 @@ static void decode_npf(const struct vmcb *b, struct hvm_exit *out)
 
 	out->reason = EXIT_GMAP_FAULT;
 	out->fault.addr = gpa(b->exit_info2);
-	out->fault.access = info & NPF_FETCH ? ACCESS_EXEC : info & NPF_WRITE ? ACCESS_WRITE : ACCESS_READ;
+	out->fault.access = info & NPF_FETCH   ? ACCESS_EXEC
+			    : info & NPF_WRITE ? ACCESS_WRITE
+					       : ACCESS_READ;
 	out->fault.present = info & NPF_PRESENT;
 	out->fault.walk = info & NPF_WALK;
 	out->fault.bytes = 0;
@@ -65,7 +67,8 @@ static void decode_exception(const struct vmcb *b, struct hvm_exit *out)
 {
 	out->reason = EXIT_EXCEPTION;
 	out->exception.vector = (u8)(b->exit_code - VMEXIT_EXCEPTION);
-	out->exception.has_error = BIT(out->exception.vector) & 0x27d00; // #DF #TS #NP #SS #GP #PF #AC
+	out->exception.has_error =
+		BIT(out->exception.vector) & 0x27d00; // #DF #TS #NP #SS #GP #PF #AC
 	out->exception.error = (u32)b->exit_info1;
 }
 

@@ -93,7 +93,8 @@ static void segments_reset(struct vmcb *b)
 	const struct vmcb_segment data = {.attr = 0x93, .limit = 0xffff};
 
 	b->es = b->ss = b->ds = b->fs = b->gs = data;
-	b->cs = (struct vmcb_segment){.selector = 0xf000, .attr = 0x9b, .limit = 0xffff, .base = 0xffff0000};
+	b->cs = (struct vmcb_segment){
+		.selector = 0xf000, .attr = 0x9b, .limit = 0xffff, .base = 0xffff0000};
 	b->gdtr = b->idtr = (struct vmcb_segment){.limit = 0xffff};
 	b->ldtr = (struct vmcb_segment){.attr = 0x82, .limit = 0xffff};
 	b->tr = (struct vmcb_segment){.attr = 0x89, .limit = 0xffff};

@@ -14,7 +14,7 @@ struct vmcb_segment {
 
 struct vmcb {
 	// Control area.
-	u16 cr_read;  // 0x000: intercepts of CRn
+	u16 cr_read; // 0x000: intercepts of CRn
 	u16 cr_write;
 	u16 dr_read;
 	u16 dr_write;
