@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The boot bundle: what `mezz bundle` writes and the kernel reads.
 //
-// A cpio archive (newc, "070701"). Its first member is BUNDLE_CONFIG, a text; the other members are the
-// files that the text names. A file that several VMs use is stored once. The text is lines of a key, one
-// space, and the value up to the end of the line; nothing is optional in their order:
+// A cpio archive (newc, "070701"). Its first member is BUNDLE_CONFIG, a text; the other members are
+// the files that the text names. A file that several VMs use is stored once. The text is lines of a
+// key, one space, and the value up to the end of the line; nothing is optional in their order:
 //
 //	mezzanine-bundle 1
 //	vm NAME                 [a-z0-9-]{1,31}, unique; begins a VM

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // How the kernel and `mezz run` share one serial line (kernel command line: console=frames).
 //
-// A frame, in either direction, is CONSOLE_SOH, a channel byte, a length byte L (1..255), then L bytes of any
-// value. Bytes outside of frames (firmware, a boot loader, an early panic) belong to the kernel log.
-// Without console=frames the line is for people: text only, VM output with the VM's name in front.
+// A frame, in either direction, is CONSOLE_SOH, a channel byte, a length byte L (1..255), then L
+// bytes of any value. Bytes outside of frames (firmware, a boot loader, an early panic) belong to
+// the kernel log. Without console=frames the line is for people: text only, VM output with the VM's
+// name in front.
 //
 // CONSOLE_EVENTS carries lines, each one event, fields separated by one space:
 //	start NAME                      a VM was created and runs (also after a repeat)

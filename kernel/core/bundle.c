@@ -23,7 +23,8 @@ static bool fail(struct parser *p, const char *why)
 	return false;
 }
 
-// Cuts off the next line and splits it at its first space. false: there is none, or it is not ended.
+// Cuts off the next line and splits it at its first space. false: there is none, or it is not
+// ended.
 static bool next_line(struct parser *p)
 {
 	char *newline = memchr(p->next, '\n', (size_t)(p->end - p->next));
@@ -216,7 +217,8 @@ static bool config_member(const void *data, size_t size, struct cpio_member *m, 
 	return true;
 }
 
-// As many VMs as the text has lines that could begin one, so that the memory is bounded by the text.
+// As many VMs as the text has lines that could begin one, so that the memory is bounded by the
+// text.
 static unsigned count_vms(const u8 *text, size_t size)
 {
 	unsigned n = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads the boot bundle (abi/bundle.h): the configuration and the files it names. Portable; believes nothing.
+// Reads the boot bundle (abi/bundle.h): the configuration and the files it names. Portable;
+// believes nothing.
 #pragma once
 
 #include "abi/bundle.h"
@@ -37,10 +38,12 @@ struct bundle {
 	char *text; // a copy of the configuration, cut into strings
 };
 
-// How much memory bundle_parse needs: for the VMs and the text. 0: this is no bundle; *why says what is wrong.
+// How much memory bundle_parse needs: for the VMs and the text. 0: this is no bundle; *why says
+// what is wrong.
 size_t bundle_memory(const void *data, size_t size, const char **why);
 
-// Parses the bundle [data, data + size), which must stay where it is, into *out, using `memory` (zeroed, of the size that
-// bundle_memory gave, 16-byte aligned) for what out points to. 0, or the line number of the configuration at which it is wrong,
-// or -1 when the archive itself is; *why says what was expected.
+// Parses the bundle [data, data + size), which must stay where it is, into *out, using `memory`
+// (zeroed, of the size that bundle_memory gave, 16-byte aligned) for what out points to. 0, or the
+// line number of the configuration at which it is wrong, or -1 when the archive itself is; *why
+// says what was expected.
 int bundle_parse(struct bundle *out, const void *data, size_t size, void *memory, const char **why);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Finds members of a cpio archive of the newc format (cpio(5)): a header of 6 + 13 * 8 bytes of ASCII, the name, padding
-// to 4 bytes, the data, padding to 4 bytes.
+// Finds members of a cpio archive of the newc format (cpio(5)): a header of 6 + 13 * 8 bytes of
+// ASCII, the name, padding to 4 bytes, the data, padding to 4 bytes.
 #include "kernel/core/cpio.h"
 #include "lib/string.h"
 

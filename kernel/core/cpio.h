@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Finds members of a cpio archive of the newc format ("070701"), as Linux's initramfs has it. Portable.
+// Finds members of a cpio archive of the newc format ("070701"), as Linux's initramfs has it.
+// Portable.
 #pragma once
 
 #include "lib/types.h"
@@ -9,6 +10,6 @@ struct cpio_member {
 	size_t size;
 };
 
-// The first member of that name in the archive [data, data + size). false: there is none before the trailer, before the end, or
-// before the first header that makes no sense.
+// The first member of that name in the archive [data, data + size). false: there is none before the
+// trailer, before the end, or before the first header that makes no sense.
 bool cpio_find(const void *data, size_t size, const char *name, struct cpio_member *out);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a physical CPU does for ever: its posted work, its timers, the vcpu that the scheduler gives, idleness.
+// What a physical CPU does for ever: its posted work, its timers, the vcpu that the scheduler
+// gives, idleness.
 #include "kernel/core/pcpu.h"
 #include "kernel/core/console.h"
 #include "kernel/core/frame.h"
@@ -20,7 +21,8 @@ static void do_work(u64 work)
 
 #define QUIET_NS 20000ull // a timer that is due so soon is waited for
 
-// Scrubbing comes last, and frame by frame, so that a CPU with nothing to do is never far from its interrupts and the run queue.
+// Scrubbing comes last, and frame by frame, so that a CPU with nothing to do is never far from its
+// interrupts and the run queue.
 static void idle(struct pcpu *p)
 {
 	while (!READ_ONCE(p->work)) {
@@ -32,7 +34,8 @@ static void idle(struct pcpu *p)
 	}
 }
 
-// Timers before the choice of a vcpu, as they wake vcpus; a request to look at the run queue is met by looking at it.
+// Timers before the choice of a vcpu, as they wake vcpus; a request to look at the run queue is met
+// by looking at it.
 static void take_work(struct pcpu *p)
 {
 	u64 work = atomic_exchange(&p->work, 0);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A physical CPU as the neutral code sees it.
 //
-// Every CPU runs pcpu_loop() on its one stack with interrupts off; interrupts are taken only in arch_idle() and
-// at the exit from a guest (arch_take_interrupts), so a handler never meets a half-done piece of kernel work.
-// A handler does no more than to set a bit in `work`.
+// Every CPU runs pcpu_loop() on its one stack with interrupts off; interrupts are taken only in
+// arch_idle() and at the exit from a guest (arch_take_interrupts), so a handler never meets a
+// half-done piece of kernel work. A handler does no more than to set a bit in `work`.
 #pragma once
 
 #include "lib/atomic.h"

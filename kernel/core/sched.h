@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The scheduler: which vcpu runs on which CPU, and for how long.
 //
-// Proportional share: each VM has a virtual time that grows with the processor time its vcpus use, divided by
-// its weight; the runnable vcpu of the VM that is furthest behind runs next. A VM whose vcpus sleep, or that has
-// fewer runnable vcpus than its share is worth, does not save up time. A cap bounds a VM's use in each period
-// whatever else is idle. Slices are bounded, so a VM that spins holds up nobody; with nobody waiting there is no
-// timer at all. How virtual time stays meaningful with VMs that cannot use their share is told in sched_fair.c.
+// Proportional share: each VM has a virtual time that grows with the processor time its vcpus use,
+// divided by its weight; the runnable vcpu of the VM that is furthest behind runs next. A VM whose
+// vcpus sleep, or that has fewer runnable vcpus than its share is worth, does not save up time. A
+// cap bounds a VM's use in each period whatever else is idle. Slices are bounded, so a VM that
+// spins holds up nobody; with nobody waiting there is no timer at all. How virtual time stays
+// meaningful with VMs that cannot use their share is told in sched_fair.c.
 //
-// States of a vcpu:  BLOCKED -> READY (sched_wake) -> RUNNING (sched_next) -> READY (its slice ended)
+// States of a vcpu:  BLOCKED -> READY (sched_wake) -> RUNNING (sched_next) -> READY (its slice
+// ended)
 //                                                             RUNNING -> BLOCKED (sched_block)
 //                    any -> OFF (sched_vcpu_exit); a RUNNING one leaves by its CPU's next sched_next.
 #pragma once
@@ -61,28 +63,30 @@ struct sched_vcpu {
 
 void sched_init(void);
 
-// affinity: mask of CPUs; 0, or none that exists: all. The VM and its vcpus must stay in place until sched_vcpu_exit has been called for each and
-// none is RUNNING.
+// affinity: mask of CPUs; 0, or none that exists: all. The VM and its vcpus must stay in place
+// until sched_vcpu_exit has been called for each and none is RUNNING.
 void sched_vm_init(struct sched_vm *vm, u32 weight, u32 cap, u64 affinity);
 void sched_vcpu_init(struct sched_vcpu *v, struct sched_vm *vm); // BLOCKED
 
-// Makes a vcpu ready, if it sleeps, and sees to it that a CPU which should run it looks: an idle one first (the
-// one where it ran last if it can be had), else the CPU that runs the vcpu least entitled. Any CPU.
+// Makes a vcpu ready, if it sleeps, and sees to it that a CPU which should run it looks: an idle
+// one first (the one where it ran last if it can be had), else the CPU that runs the vcpu least
+// entitled. Any CPU.
 void sched_wake(struct sched_vcpu *v);
 
-// This CPU's running vcpu goes to sleep; unless it was woken since it began to run or since its last
-// sched_block: then it stays RUNNING and false is returned. The order that makes this safe: a waker first
-// publishes the event, then calls sched_wake.
+// This CPU's running vcpu goes to sleep; unless it was woken since it began to run or since its
+// last sched_block: then it stays RUNNING and false is returned. The order that makes this safe: a
+// waker first publishes the event, then calls sched_wake.
 bool sched_block(struct sched_vcpu *v);
 
-// The vcpu shall run no more. When it is RUNNING on another CPU, that CPU is kicked. The caller waits for
-// sched_is_off(). After OFF nothing in the scheduler points at it.
+// The vcpu shall run no more. When it is RUNNING on another CPU, that CPU is kicked. The caller
+// waits for sched_is_off(). After OFF nothing in the scheduler points at it.
 void sched_vcpu_exit(struct sched_vcpu *v);
 bool sched_is_off(const struct sched_vcpu *v);
 
-// This CPU's turn ends (if it had one); returns what to run now, NULL to idle. *until: when to call again at the
-// latest, in ticks; TIMER_NEVER when nobody waits. The same vcpu may come back.
+// This CPU's turn ends (if it had one); returns what to run now, NULL to idle. *until: when to call
+// again at the latest, in ticks; TIMER_NEVER when nobody waits. The same vcpu may come back.
 struct sched_vcpu *sched_next(u64 now, u64 *until);
 
-// Processor time used by the vcpu and the VM until now, in ticks, including a turn that is under way.
+// Processor time used by the vcpu and the VM until now, in ticks, including a turn that is under
+// way.
 u64 sched_vcpu_used(const struct sched_vcpu *v, u64 now);

@@ -17,8 +17,8 @@ struct timer {
 
 void timer_init(struct timer *t, void (*fn)(struct timer *));
 
-// Sets (or moves) the timer to fire on this CPU once `deadline` has passed. Any context with locks below
-// LOCK_TIMER. Only one CPU at a time may set one timer (its owner's lock sees to that).
+// Sets (or moves) the timer to fire on this CPU once `deadline` has passed. Any context with locks
+// below LOCK_TIMER. Only one CPU at a time may set one timer (its owner's lock sees to that).
 void timer_set(struct timer *t, u64 deadline);
 
 // The timer will not start to fire after this; it may be firing on another CPU right now.
@@ -35,8 +35,9 @@ static inline bool timer_is_set(const struct timer *t)
 // Runs what is due on this CPU; timer_run follows. At most 64 timers at a call.
 void timer_expire(void);
 
-// Runs what is due on this CPU and arms the hardware for the next one, or for `also` (a deadline of the
-// caller, TIMER_NEVER for none) if that is earlier. At most 64 timers at a call; the hardware is armed in the past if more are due.
+// Runs what is due on this CPU and arms the hardware for the next one, or for `also` (a deadline of
+// the caller, TIMER_NEVER for none) if that is earlier. At most 64 timers at a call; the hardware
+// is armed in the past if more are due.
 void timer_run(u64 also);
 
 // To be called once for each CPU before timers are used there.

@@ -162,8 +162,8 @@ static void load_context(struct vcpu *v, struct emulate_ctx *ctx)
 	}
 }
 
-// The instruction cannot be interpreted: the guest gets what a processor gives for a device access of that kind that
-// it does not take, and people are told once why.
+// The instruction cannot be interpreted: the guest gets what a processor gives for a device access
+// of that kind that it does not take, and people are told once why.
 static void refuse(struct vcpu *v, const struct hvm_exit *exit, const u8 *bytes)
 {
 	log_vm(v->vm,

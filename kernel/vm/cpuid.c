@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// CPUID policy: a guest gets the features on these lists that the processor has, and what Mezzanine adds itself.
-// What is on no list is zero. Sources: APM vol. 3 appendix E, Intel SDM vol. 2 CPUID.
+// CPUID policy: a guest gets the features on these lists that the processor has, and what Mezzanine
+// adds itself. What is on no list is zero. Sources: APM vol. 3 appendix E, Intel SDM vol. 2 CPUID.
 #include "kernel/vm/policy.h"
 #include "kernel/vm/vm.h"
 #include "kernel/x86/cpu.h"

@@ -106,7 +106,8 @@ static __attribute__((noinline)) u64 hypercall(struct vcpu *v, u64 nr)
 	       mask;
 }
 
-// The instruction is done before the call, which may inject something. The call that does nothing needs no look at modes.
+// The instruction is done before the call, which may inject something. The call that does nothing
+// needs no look at modes.
 static void on_hypercall(struct vcpu *v, struct hvm_exit *exit)
 {
 	u64 nr = v->gpr[RAX];
@@ -142,7 +143,8 @@ static void on_gmap_fault(struct vcpu *v, struct hvm_exit *exit)
 		vm_stop(v->vm, "out of memory for address 0x%lx", addr);
 }
 
-// The instruction at rip is MOV to a control register; false: it is not (any more), or cannot be read.
+// The instruction at rip is MOV to a control register; false: it is not (any more), or cannot be
+// read.
 static bool mov_to_cr(struct vcpu *v, struct insn *insn)
 {
 	u8 bytes[INSN_LENGTH_MAX];
@@ -182,7 +184,8 @@ static void on_xsetbv(struct vcpu *v, struct hvm_exit *exit)
 	} else if ((ss.attr >> 5 & 3) || (u32)v->gpr[RCX] || !xcr0_legal(value)) {
 		vcpu_fault(v, VECTOR_GP, true, 0);
 	} else {
-		// The guest's extended state, XCR0 with it, is in the processor while the vcpu is loaded.
+		// The guest's extended state, XCR0 with it, is in the processor while the vcpu is
+		// loaded.
 		xcr_write(0, value);
 		vcpu_skip(v, exit);
 	}
@@ -219,8 +222,8 @@ static void on_triple_fault(struct vcpu *v, struct hvm_exit *exit)
 	vm_stop(v->vm, "triple fault at rip 0x%lx, vcpu %u", v->rip, v->id);
 }
 
-// QEMU leaves the guest like this, too, where a MOV sets a reserved bit of CR3 or CR4: that is a #GP. If it is not
-// the reason, the fault cannot be delivered either.
+// QEMU leaves the guest like this, too, where a MOV sets a reserved bit of CR3 or CR4: that is a
+// #GP. If it is not the reason, the fault cannot be delivered either.
 static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
 {
 	struct insn insn;

@@ -97,7 +97,8 @@ static u64 *find(const struct gmap *g, u64 gpa, int *level)
 	}
 }
 
-// Puts tables below the entry e of `level` until it reaches `down`; the entry there, NULL: no memory.
+// Puts tables below the entry e of `level` until it reaches `down`; the entry there, NULL: no
+// memory.
 static u64 *descend(struct gmap *g, u64 *e, u64 gpa, int level, int down)
 {
 	while (level > down) {

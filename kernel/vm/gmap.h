@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A VM's memory map: guest-physical address -> frame, kept in the second-level tables that the processor walks.
+// A VM's memory map: guest-physical address -> frame, kept in the second-level tables that the
+// processor walks.
 //
-// RAM is populated on first touch, in 2 MiB blocks where the range and free memory allow. One structure serves the
-// processor's walks and the kernel's own reads, so that what the guest sees and what the kernel sees cannot differ.
+// RAM is populated on first touch, in 2 MiB blocks where the range and free memory allow. One
+// structure serves the processor's walks and the kernel's own reads, so that what the guest sees
+// and what the kernel sees cannot differ.
 #pragma once
 
 #include "kernel/core/spinlock.h"
@@ -31,7 +33,8 @@ void gmap_destroy(struct gmap *g); // gives back all frames; no CPU uses it any 
 
 bool gmap_is_ram(const struct gmap *g, u64 gpa);
 
-// The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM, or out of memory.
+// The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM, or out of
+// memory.
 void *gmap_ptr(struct gmap *g, u64 gpa);
 
 // A guest touched RAM that is not there yet. 0; -EFAULT: not RAM; -ENOMEM.

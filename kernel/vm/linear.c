@@ -118,7 +118,8 @@ struct level {
 	bool large; // bit 7 makes it the last level
 };
 
-// One level: reads its entry once, checks it, sets what the processor sets. *leaf: it was the last level.
+// One level: reads its entry once, checks it, sets what the processor sets. *leaf: it was the last
+// level.
 static bool level_step(struct walk *w, u64 table, struct level level, u64 *pte, bool *leaf)
 {
 	u64 index = w->linear >> level.shift & (level.wide ? 511 : 1023);

@@ -154,7 +154,8 @@ static int efer_write(struct vcpu *v, u64 value)
 
 static int tsc_write(struct vcpu *v, u64 value)
 {
-	// One offset for a whole VM keeps its clocks together; Linux writes what it read, so this is ignored.
+	// One offset for a whole VM keeps its clocks together; Linux writes what it read, so this
+	// is ignored.
 	(void)v;
 	(void)value;
 	return 0;

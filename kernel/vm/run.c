@@ -102,7 +102,8 @@ static bool take_events(struct vcpu *v)
 	return true;
 }
 
-// What waited for the end of an STI or MOV SS shadow can be taken now: HLT was the instruction in the shadow.
+// What waited for the end of an STI or MOV SS shadow can be taken now: HLT was the instruction in
+// the shadow.
 void vcpu_halt(struct vcpu *v)
 {
 	bool from_pic;
@@ -114,8 +115,8 @@ void vcpu_halt(struct vcpu *v)
 	v->halted = !(READ_ONCE(v->events) & ~v->deferred);
 }
 
-// With in_guest set a kick sends an interrupt, which stays pending until the guest is entered and ends that at once;
-// so whatever is posted after this look at `events` is not lost.
+// With in_guest set a kick sends an interrupt, which stays pending until the guest is entered and
+// ends that at once; so whatever is posted after this look at `events` is not lost.
 static bool enter(struct vcpu *v, struct pcpu *p, struct hvm_exit *exit)
 {
 	atomic_store(&v->in_guest, 1);

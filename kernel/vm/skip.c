@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Moving past an instruction that was carried out for the guest: on the path of most exits, so kept short.
+// Moving past an instruction that was carried out for the guest: on the path of most exits, so kept
+// short.
 #include "kernel/vm/access.h"
 #include "kernel/vm/linear.h"
 #include "lib/errno.h"

@@ -49,7 +49,8 @@ void vcpu_reset(struct vcpu *v)
 	v->code = (struct code_cache){0};
 }
 
-// The state leaves this CPU before the vcpu may run on another: whoever takes it waits for loaded_on.
+// The state leaves this CPU before the vcpu may run on another: whoever takes it waits for
+// loaded_on.
 static void unload(struct pcpu *p)
 {
 	struct vcpu *v = p->loaded;

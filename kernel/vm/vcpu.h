@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A virtual CPU.
 //
-// Life:  WAIT_SIPI <-> RUN  by INIT and SIPI (vcpu 0 begins in RUN); the scheduler's states are its own (sched.h).
+// Life:  WAIT_SIPI <-> RUN  by INIT and SIPI (vcpu 0 begins in RUN); the scheduler's states are its
+// own (sched.h).
 //
 // Fields: (o) only the CPU that runs the vcpu; (a) atomic, any CPU; (c) constant after creation.
 #pragma once
@@ -32,9 +33,10 @@ struct ram_cache {
 	u8 *page; // NULL: empty
 };
 
-// The page of code that the guest was last seen executing. It is good while CR3 and the entry of the last level are what they
-// were, which is looked up each time. A guest that changes an upper level, and flushes only by INVLPG, may have the length of
-// an instruction taken from the page before.
+// The page of code that the guest was last seen executing. It is good while CR3 and the entry of
+// the last level are what they were, which is looked up each time. A guest that changes an upper
+// level, and flushes only by INVLPG, may have the length of an instruction taken from the page
+// before.
 struct code_cache {
 	u64 linear; // of the page
 	u64 cr3;
@@ -75,8 +77,9 @@ struct vcpu {
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16]; // o: kept for the guest, no effect
 };
 
-// Something changed that the vcpu must look at (an event bit or its vlapic): wakes it if it sleeps, makes it leave
-// the guest if it runs. The event is published before the call. Any CPU; takes LOCK_SCHED.
+// Something changed that the vcpu must look at (an event bit or its vlapic): wakes it if it sleeps,
+// makes it leave the guest if it runs. The event is published before the call. Any CPU; takes
+// LOCK_SCHED.
 void vcpu_kick(struct vcpu *v);
 
 // Sets event bits and kicks.
@@ -87,10 +90,12 @@ int vcpu_create(struct vm *vm, u32 id);
 void vcpu_destroy(struct vcpu *v); // its scheduler state is OFF
 void vcpu_reset(struct vcpu *v);   // as after power-on
 
-// Puts the vcpu's state into this CPU's registers, out of the CPU's last one; NULL: only the latter. For pcpu_loop.
+// Puts the vcpu's state into this CPU's registers, out of the CPU's last one; NULL: only the
+// latter. For pcpu_loop.
 void vcpu_switch(struct vcpu *v);
 
-// Runs the vcpu, which is switched in, until this CPU has other work or the vcpu sleeps or ends. For pcpu_loop.
+// Runs the vcpu, which is switched in, until this CPU has other work or the vcpu sleeps or ends.
+// For pcpu_loop.
 void vcpu_run(struct vcpu *v);
 
 // The instruction at rip is done; moves past it. Its length is taken from the exit or decoded.

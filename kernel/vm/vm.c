@@ -78,7 +78,7 @@ static const char *build(struct vm *vm)
 {
 	const struct bundle_vm *c = vm->config;
 
-	if (c->memory / PAGE_SIZE > frame_free_count())
+	if (c->memory / PAGE_SIZE + vm_list_promised() > frame_free_count())
 		return "not enough free memory";
 	if (gmap_init(&vm->gmap, vm->id))
 		return "out of memory";

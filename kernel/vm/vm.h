@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A virtual machine.
 //
-// Life:  CREATING -> RUNNING -> STOPPING -> (destroyed, or reset and RUNNING again)
-// STOPPING is entered once, by whoever first calls vm_stop; all vcpus then leave the scheduler, and the last step is
-// done by the reaper on one CPU (vm_reap), which gives back every frame.
+// Life:  CREATING -> RUNNING -> STOPPING -> (destroyed, or reset and RUNNING again) STOPPING is
+// entered once, by whoever first calls vm_stop; all vcpus then leave the scheduler, and the last
+// step is done by the reaper on one CPU (vm_reap), which gives back every frame.
 //
 // Fields: (v) under lock, rank LOCK_VM; (c) constant after creation; (a) atomic.
 #pragma once
@@ -73,19 +73,21 @@ struct vm {
 #define GPA_BIOS        0xe0000ull // ACPI tables; RAM, reserved for the guest
 #define GPA_BIOS_END    0x100000ull
 
-// Builds and starts a VM of the configuration; false: it could not be, which was reported, and nothing is left of it.
-// No lock held.
+// Builds and starts a VM of the configuration; false: it could not be, which was reported, and
+// nothing is left of it. No lock held.
 bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left);
 
-// All its vcpus are gone: starts it again after a reset, else gives everything back. For the reaper.
+// All its vcpus are gone: starts it again after a reset, else gives everything back. For the
+// reaper.
 void vm_finish(struct vm *vm);
 
-// Ends the VM (first call wins): all its vcpus stop soon after. Any CPU, any locks below LOCK_SCHED. fmt: the cause as
-// people shall read it, for VM_END_STOPPED.
+// Ends the VM (first call wins): all its vcpus stop soon after. Any CPU, any locks below
+// LOCK_SCHED. fmt: the cause as people shall read it, for VM_END_STOPPED.
 void vm_end(struct vm *vm, enum vm_end end, u32 code);
 __attribute__((format(printf, 2, 3))) void vm_stop(struct vm *vm, const char *fmt, ...);
 
-// A line of the log with the VM's name; at most 64 for each run of a VM, then silence (a guest may provoke it).
+// A line of the log with the VM's name; at most 64 for each run of a VM, then silence (a guest may
+// provoke it).
 __attribute__((format(printf, 2, 3))) void log_vm(struct vm *vm, const char *fmt, ...);
 
 // Guest's TSC now.
@@ -94,11 +96,13 @@ static inline u64 vm_tsc(const struct vm *vm)
 	return time_now() + vm->tsc_offset;
 }
 
-// Guest RAM. Copies between guest-physical memory and ours; pages are populated as needed. false when any byte is
-// not RAM (nothing or a part was copied then). Any CPU; takes LOCK_GMAP on first touch.
+// Guest RAM. Copies between guest-physical memory and ours; pages are populated as needed. false
+// when any byte is not RAM (nothing or a part was copied then). Any CPU; takes LOCK_GMAP on first
+// touch.
 bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size);
 bool guest_write(struct vm *vm, gpa_t addr, const void *from, size_t size);
 
-// A pointer to guest RAM [addr, addr + size), which must not cross a 4 KiB boundary; NULL when it is not RAM. Valid
-// while the VM lives. What it points at may change at any moment: read each value once.
+// A pointer to guest RAM [addr, addr + size), which must not cross a 4 KiB boundary; NULL when it
+// is not RAM. Valid while the VM lives. What it points at may change at any moment: read each value
+// once.
 void *guest_ptr(struct vm *vm, gpa_t addr, size_t size);

@@ -40,6 +40,22 @@ void vm_list_each(void (*fn)(struct vm *vm, void *arg), void *arg)
 	spin_unlock(&lock);
 }
 
+static void add_promised(struct vm *vm, void *sum)
+{
+	u64 frames = vm->config->memory / PAGE_SIZE;
+	u64 populated = READ_ONCE(vm->gmap.populated);
+
+	*(u64 *)sum += frames > populated ? frames - populated : 0;
+}
+
+u64 vm_list_promised(void)
+{
+	u64 sum = 0;
+
+	vm_list_each(add_promised, &sum);
+	return sum;
+}
+
 void vm_vcpu_gone(struct vm *vm)
 {
 	if (atomic_add(&vm->vcpus_gone, 1) + 1 < vm->vcpu_count)
@@ -88,7 +104,8 @@ bool vm_reap(void)
 	return true;
 }
 
-// Memory that the VMs will touch is scrubbed before they start, by all CPUs at once; the rest later, when CPUs idle.
+// Memory that the VMs will touch is scrubbed before they start, by all CPUs at once; the rest
+// later, when CPUs idle.
 static void scrub_for(const struct bundle *bundle)
 {
 	u64 need = 0, start = time_now();

@@ -11,10 +11,15 @@ unsigned vm_list_count(void);
 // Calls fn for each VM with the list locked (rank LOCK_VM_LIST), so that none goes away meanwhile.
 void vm_list_each(void (*fn)(struct vm *vm, void *arg), void *arg);
 
-// A vcpu of the VM has left the scheduler and every processor; with the last one the VM can be finished.
+// Frames of RAM that the VMs have been promised and have not touched yet.
+u64 vm_list_promised(void);
+
+// A vcpu of the VM has left the scheduler and every processor; with the last one the VM can be
+// finished.
 void vm_vcpu_gone(struct vm *vm);
 
-// Finishes what has ended; true: there was something. Called by the idle side of pcpu_loop; no lock held.
+// Finishes what has ended; true: there was something. Called by the idle side of pcpu_loop; no lock
+// held.
 bool vm_reap(void);
 
 // Starts the VMs of the bundle; when the last has ended the machine powers off.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The seam to the processor's virtualization extension: one table of operations, svm/ (AMD-V) or vmx/ (VT-x).
-// A vendor translates hardware exits into struct hvm_exit and back; everything else is shared.
+// The seam to the processor's virtualization extension: one table of operations, svm/ (AMD-V) or
+// vmx/ (VT-x). A vendor translates hardware exits into struct hvm_exit and back; everything else is
+// shared.
 #pragma once
 
 #include "lib/addr.h"
@@ -68,7 +69,8 @@ enum hvm_seg {
 	SEG_COUNT
 };
 
-// Attributes as in a descriptor's bytes 5 and 6: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, D 10, G 11.
+// Attributes as in a descriptor's bytes 5 and 6: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, D 10, G
+// 11.
 struct hvm_segment {
 	u16 selector;
 	u16 attr;
@@ -166,8 +168,9 @@ struct hvm_ops {
 	void (*vcpu_destroy)(struct vcpu *v);
 	void (*vcpu_reset)(struct vcpu *v); // registers as after INIT
 
-	// Runs the guest until it exits. vcpu->gpr, rip, rflags hold the guest's registers before and after. Called
-	// and left with interrupts off. Nothing of the host's but the FPU, XCR0 and debug registers is the guest's then.
+	// Runs the guest until it exits. vcpu->gpr, rip, rflags hold the guest's registers before
+	// and after. Called and left with interrupts off. Nothing of the host's but the FPU, XCR0
+	// and debug registers is the guest's then.
 	void (*enter)(struct vcpu *v, struct hvm_exit *out);
 
 	u64 (*reg_get)(const struct vcpu *v, enum hvm_reg r);
@@ -176,8 +179,9 @@ struct hvm_ops {
 	void (*seg_get)(const struct vcpu *v, unsigned s, struct hvm_segment *out);
 	void (*seg_set)(struct vcpu *v, unsigned s, const struct hvm_segment *in);
 
-	// Events. `can_irq`: RFLAGS.IF and no shadow; `can_nmi`: not within an NMI or a shadow. The shadow of STI or MOV SS ends when
-	// rip has moved since the exit: the instruction behind was emulated.
+	// Events. `can_irq`: RFLAGS.IF and no shadow; `can_nmi`: not within an NMI or a shadow. The
+	// shadow of STI or MOV SS ends when rip has moved since the exit: the instruction behind
+	// was emulated.
 	void (*inject)(
 		struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_error, u32 error);
 	bool (*injecting)(
@@ -188,7 +192,8 @@ struct hvm_ops {
 	void (*nmi_window)(struct vcpu *v, bool on);
 
 	void (*tpr_set)(struct vcpu *v, u8 tpr); // CR8 as the guest reads it
-	// Before the next entry all cached translations of the guest are dropped; also when it comes to another CPU.
+	// Before the next entry all cached translations of the guest are dropped; also when it
+	// comes to another CPU.
 	void (*flush)(struct vcpu *v);
 
 	// Format of second-level table entries; levels and index bits are those of x86-64 paging.
@@ -200,7 +205,8 @@ struct hvm_ops {
 extern const struct hvm_ops *hvm;
 extern const struct hvm_ops svm_ops;
 
-// Chooses the table for this machine and readies this CPU; panics with a clear message when none fits. Boot only.
+// Chooses the table for this machine and readies this CPU; panics with a clear message when none
+// fits. Boot only.
 void hvm_init(void);
 
 // Readies another CPU. Boot only.

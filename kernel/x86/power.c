@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Powers the machine off (ACPI 6.4, 4.8.3.2 and 7.4.2) and resets it.
+#include "kernel/x86/hvm.h"
 #include "kernel/x86/power.h"
 #include "kernel/core/log.h"
 #include "kernel/core/machine.h"
@@ -62,9 +63,16 @@ static void sleep(const struct acpi_register *control, u8 type)
 					 SLEEP_ENABLE));
 }
 
+static void leave_guests(void)
+{
+	if (hvm)
+		hvm->cpu_exit();
+}
+
 _Noreturn void machine_poweroff(void)
 {
 	stop_others();
+	leave_guests();
 	if (acpi) {
 		sleep(&acpi->pm1a_control, acpi->s5_a);
 		sleep(&acpi->pm1b_control, acpi->s5_b);
@@ -91,6 +99,7 @@ _Noreturn void machine_reset(void)
 	} __attribute__((packed)) no_idt = {0, 0};
 
 	stop_others();
+	leave_guests();
 	reset_acpi();
 	port_out8(0xCF9, 0x02);
 	port_out8(0xCF9, 0x06);

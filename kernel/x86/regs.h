@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bits of the control registers, flags and segment attributes, and exception vectors (APM vol. 2, chapters 3, 4 and 8).
+// Bits of the control registers, flags and segment attributes, and exception vectors (APM vol. 2,
+// chapters 3, 4 and 8).
 #pragma once
 
 #include "lib/types.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The part of a vcpu's registers that stays in the processor while the kernel runs: FPU and extended state, XCR0,
-// DR0-DR3, TSC_AUX. The kernel itself uses none of them, so they move only when another vcpu comes.
+// The part of a vcpu's registers that stays in the processor while the kernel runs: FPU and
+// extended state, XCR0, DR0-DR3, TSC_AUX. The kernel itself uses none of them, so they move only
+// when another vcpu comes.
 #pragma once
 
 #include "kernel/vm/vcpu.h"

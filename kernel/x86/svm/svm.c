@@ -120,8 +120,9 @@ static void svm_vcpu_destroy(struct vcpu *v)
 	v->arch = NULL;
 }
 
-// Whatever was cached of the guest is dropped by giving it an ASID that is not in use; where the processor cannot
-// flush a single one (QEMU) this is the cheapest way, and elsewhere it is no worse. When all are used up, all go.
+// Whatever was cached of the guest is dropped by giving it an ASID that is not in use; where the
+// processor cannot flush a single one (QEMU) this is the cheapest way, and elsewhere it is no
+// worse. When all are used up, all go.
 static void asid_renew(struct svm_vcpu *s, struct svm_cpu *c)
 {
 	s->vmcb->tlb_control = 0;
@@ -139,9 +140,9 @@ static void svm_flush(struct vcpu *v)
 	svm_of(v)->asid_generation = 0;
 }
 
-// What is done after an exit because the processor is QEMU with several threads: its exit clears a bit of the set of
-// pending interrupts without a lock and may so lose one that another thread raises; a write of CR8 makes it look at
-// its APIC again (docs/emulator.md).
+// What is done after an exit because the processor is QEMU with several threads: its exit clears a
+// bit of the set of pending interrupts without a lock and may so lose one that another thread
+// raises; a write of CR8 makes it look at its APIC again (docs/emulator.md).
 static inline void emulator_recheck_interrupts(void)
 {
 	if (svm_features.loses_interrupts)
@@ -182,8 +183,8 @@ static void svm_enter(struct vcpu *v, struct hvm_exit *out)
 	v->rip = b->rip;
 	v->rflags = b->rflags;
 	b->tlb_control = 0;
-	// An event whose delivery was cut short by the exit is delivered again (15.20); a software interrupt is
-	// not: its instruction runs again.
+	// An event whose delivery was cut short by the exit is delivered again (15.20); a software
+	// interrupt is not: its instruction runs again.
 	b->event_inj = 0;
 	if (__builtin_expect((b->exit_int_info & EVENT_VALID) != 0, 0) &&
 		(b->exit_int_info & EVENT_TYPE_MASK) != EVENT_TYPE_SOFT)
@@ -220,7 +221,8 @@ const struct hvm_ops svm_ops = {
 	.nmi_window = svm_nmi_window,
 	.tpr_set = svm_tpr_set,
 	.flush = svm_flush,
-	// Nested page tables are walked as a user's (15.25.5): every level present, writable, user; no NX in a leaf.
+	// Nested page tables are walked as a user's (15.25.5): every level present, writable, user;
+	// no NX in a leaf.
 	.pte_table = 0x7,
 	.pte_leaf_rwx = 0x7,
 	.pte_large = 0x80,

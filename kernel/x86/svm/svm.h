@@ -40,7 +40,8 @@ static inline struct vmcb *vmcb_of(const struct vcpu *v)
 	return svm_of(v)->vmcb;
 }
 
-// Is the guest in the shadow of STI or MOV SS? Not any more when the instruction behind it was emulated.
+// Is the guest in the shadow of STI or MOV SS? Not any more when the instruction behind it was
+// emulated.
 static inline bool svm_shadow(const struct vcpu *v)
 {
 	const struct vmcb *b = vmcb_of(v);
@@ -48,7 +49,8 @@ static inline bool svm_shadow(const struct vcpu *v)
 	return (b->int_state & 1) && b->rip == v->rip;
 }
 
-// Exits whose neutral form is just a reason, never EXIT_INTERRUPT; 0: not one of these (svm_exit.c).
+// Exits whose neutral form is just a reason, never EXIT_INTERRUPT; 0: not one of these
+// (svm_exit.c).
 #define SVM_PLAIN_EXITS (VMEXIT_RDPRU + 1)
 extern const u8 svm_plain_exits[SVM_PLAIN_EXITS];
 
@@ -59,7 +61,8 @@ void svm_exit_decode(struct vcpu *v, struct hvm_exit *out);
 int svm_maps_init(void);
 extern u64 svm_iopm_pa, svm_msrpm_pa;
 
-// svm_entry.S: enters the guest and comes back at its exit. GPRs other than RAX and RSP go through gpr[].
+// svm_entry.S: enters the guest and comes back at its exit. GPRs other than RAX and RSP go through
+// gpr[].
 void svm_run(u64 vmcb_pa, u64 *gpr, u64 host_vmcb_pa);
 
 // svm_state.c

@@ -37,8 +37,9 @@ bool svm_can_nmi(const struct vcpu *v)
 	return !svm_of(v)->nmi_masked && !svm_shadow(v);
 }
 
-// A virtual interrupt that always exits (VINTR) just before it would be delivered. Its vector is one that the
-// host ignores: QEMU with several threads may carry V_IRQ over an exit (docs/emulator.md).
+// A virtual interrupt that always exits (VINTR) just before it would be delivered. Its vector is
+// one that the host ignores: QEMU with several threads may carry V_IRQ over an exit
+// (docs/emulator.md).
 void svm_irq_window(struct vcpu *v, bool on)
 {
 	if (on)
@@ -47,15 +48,16 @@ void svm_irq_window(struct vcpu *v, bool on)
 		vmcb_of(v)->int_ctl &= ~INT_CTL_IRQ;
 }
 
-// Masked by an NMI under way: the intercepted IRET opens the window. By a shadow only: the next instruction does,
-// and an interrupt window is the way to be told.
+// Masked by an NMI under way: the intercepted IRET opens the window. By a shadow only: the next
+// instruction does, and an interrupt window is the way to be told.
 void svm_nmi_window(struct vcpu *v, bool on)
 {
 	if (!svm_of(v)->nmi_masked)
 		svm_irq_window(v, on);
 }
 
-// The guest is at the IRET that ends its NMI handler. NMIs are open again after it, so step over it.
+// The guest is at the IRET that ends its NMI handler. NMIs are open again after it, so step over
+// it.
 static void nmi_step_begin(struct vcpu *v)
 {
 	struct vmcb *b = vmcb_of(v);

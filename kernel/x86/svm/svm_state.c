@@ -75,8 +75,8 @@ void svm_seg_get(const struct vcpu *v, unsigned s, struct hvm_segment *out)
 	*out = (struct hvm_segment){seg->selector, seg->attr, seg->limit, seg->base};
 }
 
-// A TSS goes in as available, though a busy one is the truth: QEMU ends itself ("invalid tss type") when a 32-bit guest
-// enters ring 0 with a busy one, and no processor looks at the bit.
+// A TSS goes in as available, though a busy one is the truth: QEMU ends itself ("invalid tss type")
+// when a 32-bit guest enters ring 0 with a busy one, and no processor looks at the bit.
 void svm_seg_set(struct vcpu *v, unsigned s, const struct hvm_segment *in)
 {
 	struct vmcb_segment *seg = (void *)((u8 *)vmcb_of(v) + seg_offset[s]);

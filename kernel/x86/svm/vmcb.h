@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The virtual machine control block of AMD-V and the codes in it.
-// Source: AMD64 Architecture Programmer's Manual volume 2, appendices B (layout) and C (exit codes).
+// The virtual machine control block of AMD-V and the codes in it. Source: AMD64 Architecture
+// Programmer's Manual volume 2, appendices B (layout) and C (exit codes).
 #pragma once
 
 #include "lib/types.h"
