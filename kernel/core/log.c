@@ -73,15 +73,34 @@ size_t log_read(u64 *at, char *out, size_t room)
 	return n;
 }
 
-static u64 shown; // by log_show
+// What log_show has to show: a head line, the kept text up to where it ended then, an end line.
+static u64 show_at, show_end;
+static enum { SHOW_HEAD, SHOW_TEXT, SHOW_NOTHING } show_part;
 
 static size_t show_more(char *out, size_t room)
 {
-	return log_read(&shown, out, room);
+	size_t n = 0;
+
+	if (show_part == SHOW_HEAD) {
+		show_part = SHOW_TEXT;
+		return format(out, room, "--- log\n");
+	}
+	if (show_part == SHOW_TEXT) {
+		if (show_at < show_end)
+			n = log_read(&show_at, out, MIN(room, show_end - show_at));
+		if (n)
+			return n;
+		show_part = SHOW_NOTHING;
+		return format(out, room, "--- end\n");
+	}
+	return 0;
 }
 
 void log_show(void)
 {
-	if (pager_start(show_more))
-		shown = 0;
+	if (!pager_show(show_more))
+		return;
+	show_part = SHOW_HEAD;
+	show_at = 0;
+	show_end = READ_ONCE(head);
 }

@@ -1,38 +1,57 @@
 // SPDX-License-Identifier: MIT
-// Long text for the console, shown piece by piece: one text at a time, its next pieces whenever a timer finds room.
+// Long text for the console: a few pieces at a time, at once while the line takes them, else a little later.
 #include "kernel/core/pager.h"
 #include "kernel/core/console.h"
+#include "kernel/core/log.h"
 #include "kernel/core/timer.h"
 
 #define PIECE     256u
-#define PERIOD_NS 1000000ull
+#define PIECES    8 // at one call
+#define WAIT_NS   1000000ull
+#define TEXTS_MAX 4
 
+static size_t (*texts[TEXTS_MAX])(char *out, size_t size); // the first is being shown
+static unsigned count;
 static struct timer timer;
-static size_t (*more)(char *out, size_t size); // who started the timer, then its function
-static u64 busy;
+
+static void first_is_done(void)
+{
+	count--;
+	for (unsigned i = 0; i < count; i++)
+		texts[i] = texts[i + 1];
+}
 
 static void show(struct timer *t)
 {
-	char text[PIECE];
+	bool room = true;
 
-	for (size_t room = console_log_room(); room > 2 * PIECE; room -= 2 * PIECE) {
-		size_t n = more(text, sizeof(text));
+	for (unsigned i = 0; i < PIECES && count && room; i++) {
+		char text[PIECE];
+		size_t n;
 
-		if (!n) {
-			atomic_store(&busy, 0);
-			return;
-		}
-		console_log(text, n);
+		room = console_log_room() >= 2 * PIECE;
+		n = room ? texts[0](text, sizeof(text)) : 0;
+		if (n)
+			console_log(text, n);
+		else if (room)
+			first_is_done();
 	}
-	timer_set(t, time_now() + time_from_ns(PERIOD_NS));
+	if (count)
+		timer_set(t, time_now() + (room ? 0 : time_from_ns(WAIT_NS)));
 }
 
-bool pager_start(size_t (*next)(char *out, size_t size))
+bool pager_show(size_t (*next)(char *out, size_t size))
 {
-	if (atomic_exchange(&busy, 1))
+	ASSERT(this_pcpu()->id == 0);
+	for (unsigned i = 0; i < count; i++)
+		if (texts[i] == next)
+			return false;
+	if (count == TEXTS_MAX)
 		return false;
-	more = next;
-	timer_init(&timer, show);
-	timer_set(&timer, time_now());
+	texts[count++] = next;
+	if (count == 1) {
+		timer_init(&timer, show);
+		timer_set(&timer, time_now());
+	}
 	return true;
 }

@@ -78,7 +78,7 @@ static void key_dump(void)
 	u64 mask = trace_mask;
 
 	trace_mask = 0; // so that what is shown stands still
-	if (!pager_start(dump_more)) {
+	if (!pager_show(dump_more)) {
 		trace_mask = mask;
 		return;
 	}
