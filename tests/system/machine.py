@@ -13,6 +13,10 @@ class Failure(Exception):
     """The machine did not do what the test expects; the text says what."""
 
 
+class Hang(Failure):
+    """What was waited for did not come."""
+
+
 class VM:
     """A VM of a test: the keys of CONFIG, as keyword arguments; names with - for those with _."""
 
@@ -100,7 +104,7 @@ class Machine:
             if over:
                 raise Failure(f'the run ended (status {self.process.returncode}) before {what}')
             if time.monotonic() > end:
-                raise Failure(f'no {what} after {time.monotonic() - self.started:.0f} s')
+                raise Hang(f'no {what} after {time.monotonic() - self.started:.0f} s')
             time.sleep(0.02)
 
     def expect(self, name, pattern, seconds=None, count=1):

@@ -13,7 +13,7 @@ import sys
 import time
 
 import table
-from machine import Failure, Machine
+from machine import Failure, Hang, Machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -56,12 +56,12 @@ def run_once(test, model, folder, args):
         judge(test, machine, machine.finish())
         return None, None
     except Failure as e:
-        return str(e), kind_of_failure(machine)
+        return str(e), kind_of_failure(machine, e)
     finally:
         machine.stop()
 
 
-def kind_of_failure(machine):
+def kind_of_failure(machine, failure):
     """Who died: the emulator, the hypervisor, a guest; or who hangs."""
     out = machine.log('run.out')
     if re.search(rb'emulator (died|ended|was killed)|qemu.*(abort|assert)', out, re.I):
@@ -70,6 +70,8 @@ def kind_of_failure(machine):
         return 'hypervisor died'
     if any(e.what == 'stopped' for e in machine.events()) or machine.bad_words():
         return 'guest died'
+    if not machine.over() and not isinstance(failure, Hang):
+        return 'wrong answer'
     if machine.over():
         return 'wrong end' if machine.process.returncode != 124 else 'hang'
     before = len(machine.log('mezzanine'))

@@ -81,6 +81,11 @@ def look_at_avx(there):
     return script
 
 
+def leave(m):
+    """The key that ends the machine; mezz then returns 130."""
+    m.send(b'\x1dq')
+
+
 # ---------------------------------------------------------------- ends
 
 def says(text):
@@ -100,7 +105,7 @@ def crash_and_come_again(m):
     m.wait_event('web', 'reboot', count=2)
     check(b'Kernel panic' in m.log('web'), "the guest's kernel did not panic")
     ask(m, 'db', 'echo db says $((6*7))', 'db says 42')
-    m.send(b'\x1dq')
+    leave(m)
 
 
 def work_was_right(name):
@@ -131,10 +136,11 @@ def used(m, key_count):
     return float(last[0][0]), {name.decode(): int(ms) for _, name, ms in last}
 
 
-def window(m, names, seconds=10):
+def window(m, names, seconds=11):
     """Processor time in ms that each VM got while all of them spun, and the time in ms."""
     for name in names:
         m.expect(name, '^SPIN ')
+    time.sleep(2)
     t0, before = used(m, len(names))
     time.sleep(seconds)
     t1, after = used(m, len(names))
@@ -161,11 +167,11 @@ def shares(weights):
         for name, ms in got.items():
             share = ms / total * weight / weights[name]
             check(0.97 <= share <= 1.03, f'shares of processor time are {text}: {name} got {share:.3f} of its own')
-        m.until(m.over, 'end')
         rates = spin_rates(m, list(weights))
         for name, rate in rates.items():
             share = rate / sum(rates.values()) * weight / weights[name]
             check(0.9 <= share <= 1.1, f'{name} did {share:.3f} of the work that its weight says ({text})')
+        leave(m)
     return script
 
 
@@ -173,9 +179,11 @@ def capped(name, percent):
     def script(m):
         got, ms = window(m, [vm.name for vm in m.vms])
         share = 100 * got[name] / ms
-        check(abs(share - percent) <= percent * 0.03, f'{name} got {share:.1f} % of a CPU instead of {percent} %')
+        # Never more; less only by what a busy host takes away from the emulated machine.
+        check(0.9 <= share / percent <= 1.03, f'{name} got {share:.1f} % of a CPU instead of {percent} %')
         others = [100 * got[vm.name] / ms for vm in m.vms if vm.name != name]
-        check(min(others) > 90, f'a VM without a cap got {min(others):.1f} % of a CPU of its own')
+        check(min(others) > 80, f'a VM without a cap got {min(others):.1f} % of a CPU of its own')
+        leave(m)
     return script
 
 
@@ -203,11 +211,21 @@ def answers_in_time(name, spinner):
             times.append(time.monotonic() - start)
         check(statistics.median(times) < 0.15 and max(times) < 1.0,
               f'answers took {statistics.median(times):.3f} s, {max(times):.3f} s at most')
-        off(m, name)
+        leave(m)
     return script
 
 
 # ---------------------------------------------------------------- the kernel seen from outside
+
+def show_log_again(m):
+    """The log from its first line; the key is for nothing while the trace is still being shown."""
+    for _ in range(30):
+        m.key('l')
+        time.sleep(2)
+        if m.log('mezzanine').count(b'] boot: by PVH') > 1:
+            return
+    raise Failure('the log was not shown again')
+
 
 def debug_keys(m):
     for vm in m.vms:
@@ -224,8 +242,7 @@ def debug_keys(m):
     ask(m, 'web', 'echo traced $((6*7))', 'traced 42')
     m.key('T')
     m.expect('mezzanine', 'trace: 0 ', 10)
-    m.key('l')
-    m.expect('mezzanine', '^--- end', 60)
+    show_log_again(m)
     off(m, *[vm.name for vm in m.vms])
     decoded = subprocess.run([m.command[0], 'trace', str(m.folder / 'mezzanine.log')], capture_output=True, check=False)
     check(decoded.returncode == 0, f'mezz trace returned {decoded.returncode}: {decoded.stderr[:200]}')

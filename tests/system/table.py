@@ -89,17 +89,17 @@ def many():
 
 def sched():
     """Shares of processor time."""
-    spin = 'mezz.seconds=30'
+    spin = 'mezz.seconds=600'  # longer than any test
     yield Test('shares', [debian(f'w{w}', 'spin', words=spin, memory='128MiB', weight=w) for w in (100, 200, 400)],
-               options=cpus(1), script=scripts.shares({'w100': 1, 'w200': 2, 'w400': 4}), timeout=150, models=MICRO,
+               options=cpus(1), script=scripts.shares({'w100': 1, 'w200': 2, 'w400': 4}), status=130, timeout=240, models=MICRO,
                groups='sched')
     yield Test('cap', [debian('web', 'spin', words=spin, memory='128MiB', cap=50),
                        debian('db', 'spin', words=spin, memory='128MiB')],
-               options=cpus(2), script=scripts.capped('web', 50), timeout=120, models=MICRO, groups='sched')
+               options=cpus(2), script=scripts.capped('web', 50), status=130, timeout=240, models=MICRO, groups='sched')
     yield Test('affinity', [debian('web', 'spin', words='mezz.seconds=8', vcpus=2, affinity='[1]')],
                options=cpus(2), script=scripts.stays_on('web', 1), models=MICRO, groups='sched')
     yield Test('latency', [debian('web'), debian('db', 'spin', words=spin, vcpus=4)], options=cpus(2),
-               script=scripts.answers_in_time('web', 'db'), timeout=120, groups='sched')
+               script=scripts.answers_in_time('web', 'db'), status=130, timeout=240, groups='sched')
 
 
 def inside():
