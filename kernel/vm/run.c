@@ -12,6 +12,7 @@ static void take_init(struct vcpu *v)
 	vcpu_state_init(v);
 	vlapic_reset(v, true);
 	vpv_reset(v);
+	v->halted = false;
 	v->mode = VCPU_WAIT_SIPI;
 }
 
@@ -102,17 +103,25 @@ static bool take_events(struct vcpu *v)
 	return true;
 }
 
-// What waited for the end of an STI or MOV SS shadow can be taken now: HLT was the instruction in
-// the shadow.
+// What was left to the interrupt window in an STI shadow can be taken now: HLT was the instruction
+// in the shadow.
 void vcpu_halt(struct vcpu *v)
 {
 	bool from_pic;
 
-	if (hvm->can_nmi(v))
-		v->deferred &= ~(u64)VCPU_NMI;
+	v->halted = true;
 	if (hvm->can_irq(v) && next_irq(v, &from_pic) >= 0)
 		atomic_or(&v->events, VCPU_LAPIC);
-	v->halted = !(READ_ONCE(v->events) & ~v->deferred);
+}
+
+// In HLT, with nothing to be delivered: false when it went to sleep. True: look at its events again.
+static bool sleep(struct vcpu *v, struct pcpu *p)
+{
+	p->current = NULL; // from here on a wake must reach the scheduler
+	if (!(READ_ONCE(v->events) & ~v->deferred) && sched_block(&v->sched))
+		return false;
+	p->current = v;
+	return true;
 }
 
 // With in_guest set a kick sends an interrupt, which stays pending until the guest is entered and
@@ -141,6 +150,12 @@ void vcpu_run(struct vcpu *v)
 	while (!READ_ONCE(p->work)) {
 		if ((READ_ONCE(v->events) || v->mode != VCPU_RUN) && !take_events(v))
 			break;
+		if (v->halted && !hvm->injecting(v)) {
+			if (!sleep(v, p))
+				return;
+			continue;
+		}
+		v->halted = false;
 		if (v->pv.eoi)
 			vpv_before_enter(v);
 		if (!enter(v, p, &exit))
@@ -148,13 +163,6 @@ void vcpu_run(struct vcpu *v)
 		if (v->pv.eoi_armed)
 			vpv_after_exit(v);
 		exit_handlers[exit.reason](v, &exit);
-		if (v->halted) {
-			v->halted = false;
-			p->current = NULL; // from here on a wake must reach the scheduler
-			if (!(READ_ONCE(v->events) & ~v->deferred) && sched_block(&v->sched))
-				return;
-			p->current = v;
-		}
 	}
 	p->current = NULL;
 }

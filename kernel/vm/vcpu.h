@@ -58,7 +58,7 @@ struct vcpu {
 	struct sched_vcpu sched;
 	struct pcpu *loaded_on; // a: where its register state is in a processor; NULL: in memory
 	struct pcpu *ran_on;    // o: the CPU that it was loaded on last
-	bool halted;            // o: its exit was a HLT with nothing to wake it
+	bool halted;            // o: in HLT, until something is delivered
 	u64 in_guest; // a: it is in the guest or about to enter it: a kick needs an interrupt
 	void *arch;   // c: the vendor's control structure
 	void *xstate; // c: FPU and extended state while not loaded
