@@ -11,6 +11,7 @@
 #define ENTRIES   512
 #define ADDR_MASK 0x000ffffffffff000ull
 #define BLOCK     (2 * MiB)
+#define GROUP     (64 * KiB)
 #define GPA_END   BIT(48)
 
 static u64 *table_at(hpa_t a)
@@ -144,6 +145,8 @@ static int populate_frame(struct gmap *g, u64 gpa)
 	u64 *e = find(g, gpa, &level);
 	hpa_t frame;
 
+	if (*e)
+		return 0;
 	e = descend(g, e, gpa, level, 0);
 	if (!e)
 		return -ENOMEM;
@@ -153,6 +156,20 @@ static int populate_frame(struct gmap *g, u64 gpa)
 	g->populated++;
 	atomic_store(e, frame.v | hvm->pte_leaf_rwx);
 	return 0;
+}
+
+// Where no block fits: the frame, and with it those around it that are not there yet, as they
+// will be touched next and each would cost an exit.
+static int populate_group(struct gmap *g, const struct gmap_range *r, u64 gpa)
+{
+	u64 start = MAX(ALIGN_DOWN(gpa, GROUP), r->start);
+	u64 end = MIN(ALIGN_DOWN(gpa, GROUP) + GROUP, r->end);
+	int err = populate_frame(g, gpa);
+
+	for (u64 at = start; !err && at < end; at += PAGE_SIZE)
+		if (populate_frame(g, at))
+			break; // nobody has asked for it
+	return err;
 }
 
 int gmap_populate(struct gmap *g, u64 gpa)
@@ -166,7 +183,7 @@ int gmap_populate(struct gmap *g, u64 gpa)
 	spin_lock(&g->lock);
 	e = find(g, gpa, &level);
 	if (!*e && !populate_block(g, r, gpa, e, level)) // else another vcpu was faster
-		err = populate_frame(g, gpa);
+		err = populate_group(g, r, gpa);
 	spin_unlock(&g->lock);
 	return err;
 }
