@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // From the entry code to guest_main: the boot loader's information, then the library's parts in order.
 #include "guest.h"
+#include "apic.h"
 #include "smp.h"
 #include "console.h"
 
@@ -13,13 +14,41 @@ struct multiboot_info {
 	u32 cmdline;
 };
 
+#define VEC_SLEEP 0xF1
+
+static void tick(struct trap *t)
+{
+	(void)t;
+	apic_eoi();
+}
+
+// By HLT, so that others have the processor; the APIC is as after reset then, but for its divider.
+static void sleep(u64 seconds)
+{
+	u64 end = seconds ? deadline_ms(seconds * 1000) : 0;
+
+	if (!seconds)
+		return;
+	apic_enable();
+	trap_handle(VEC_SLEEP, tick);
+	apic_write(APIC_TIMER_DIV, 0xB);
+	apic_write(APIC_LVT_TIMER, VEC_SLEEP | APIC_PERIODIC);
+	apic_write(APIC_TIMER_INIT, 100000000);
+	while (!deadline_past(end))
+		irq_wait();
+	apic_write(APIC_TIMER_INIT, 0);
+	apic_write(APIC_LVT_TIMER, APIC_MASKED);
+	irq_window();
+	trap_handle(VEC_SLEEP, NULL);
+	apic_write(APIC_SVR, SPURIOUS_VECTOR);
+}
+
 extern u32 boot_magic, boot_info;
 void boot_main(void);
 
 void boot_main(void)
 {
 	const struct multiboot_info *info = (const void *)(u64)boot_info;
-	u64 wait;
 
 	console_init();
 	trap_init_cpu();
@@ -31,9 +60,7 @@ void boot_main(void)
 	args_init(info->flags & BIT(2) ? (const char *)(u64)info->cmdline : "");
 	memory_init(MiB + info->mem_upper * KiB);
 	random_seed_cpu(arg_number("seed", 1));
-	wait = arg_number("delay", 0);
-	while (wait--)
-		delay_us(1000000);
+	sleep(arg_number("delay", 0));
 	guest_main();
 	guest_finish();
 }
