@@ -20,7 +20,7 @@ struct boot_range {
 	u64 start;
 	u64 end; // exclusive, > start
 	u32 type;
-};
+} __attribute__((packed, aligned(4))); // there are many
 
 enum boot_screen { BOOT_SCREEN_NONE, BOOT_SCREEN_TEXT, BOOT_SCREEN_PIXELS };
 

@@ -303,7 +303,6 @@ void console_init(bool with_frames)
 		if (!speakers)
 			panic("no memory for the console");
 	}
-	log_init();
 	console_in_init();
 	out_init();
 }

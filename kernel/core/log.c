@@ -8,7 +8,7 @@
 #include "lib/string.h"
 
 #define RING_SIZE  (32 * KiB)
-#define EARLY_SIZE 4096u
+#define EARLY_SIZE 1024u // for what is logged before there is memory
 #define LINE_MAX   256
 
 static struct spinlock lock = SPINLOCK(LOCK_CONSOLE);

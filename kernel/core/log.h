@@ -12,8 +12,8 @@
 // a guest can repeat at will may be logged without a limit: use log_vm_limited (vm.h) for that.
 __attribute__((format(printf, 1, 2))) void log_line(const char *fmt, ...);
 
-// Once, when kmem_alloc works: gives the log its 32 KiB. Until then the first lines are kept in a
-// small buffer.
+// Once, as soon as kmem_alloc works: gives the log its 32 KiB. Until then the first lines are kept
+// in a small buffer.
 void log_init(void);
 
 // Copies kept text from position *at on (0: the oldest kept) into out, at most size bytes; returns

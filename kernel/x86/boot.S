@@ -4,8 +4,8 @@
 //
 // Two boot loaders' protocols lead here: Multiboot2 (GRUB; eax holds its magic number, ebx its
 // information) and PVH (qemu -kernel; ebx holds struct hvm_start_info). Both leave flat segments,
-// paging off, interrupts off. The page tables made here serve until paging_init(): the first 4 GiB
-// at 0 and at DIRECT_MAP, and the image's 1 GiB at KERNEL_BASE.
+// paging off, interrupts off. The page tables made here serve until paging_init(): the first GiB at
+// 0, at DIRECT_MAP and at KERNEL_BASE, all by the same tables. boot_reach() reads what lies beyond.
 
 #define KERNEL_BASE 0xFFFFFFFF80000000
 #define PHYS(x)     ((x) - KERNEL_BASE)
@@ -13,7 +13,7 @@
 #define BOOT_MULTIBOOT2 1
 #define BOOT_PVH        2
 
-	.section .boot.header, "a"
+	.section .boot.header, "ax"
 	.balign 8
 header:
 	.long 0xE85250D6, 0, header_end - header
@@ -36,7 +36,7 @@ header_end:
 	.balign 4
 	.long 4, 8, 18                  // XEN_ELFNOTE_PHYS32_ENTRY
 	.asciz "Xen"
-	.quad entry_pvh
+	.quad PHYS(entry_pvh)
 
 	.section .boot.text, "ax"
 	.code32
@@ -71,22 +71,16 @@ entry_pvh:
 	movl $PHYS(boot_pml4), %edi
 	movl $PHYS(boot_pdpt) + 3, (%edi)
 	movl $PHYS(boot_pdpt) + 3, 256 * 8(%edi)
-	movl $PHYS(boot_pdpt_high) + 3, 511 * 8(%edi)
-	movl $PHYS(boot_pd) + 3, PHYS(boot_pdpt_high) + 510 * 8
-	movl $PHYS(boot_pd) + 3, %eax
-	movl $PHYS(boot_pdpt), %edi
-2:	movl %eax, (%edi)
-	addl $8, %edi
-	addl $4096, %eax
-	cmpl $PHYS(boot_pd) + 4 * 4096, %eax
-	jb 2b
+	movl $PHYS(boot_pdpt) + 3, 511 * 8(%edi)
+	movl $PHYS(boot_pd) + 3, PHYS(boot_pdpt)
+	movl $PHYS(boot_pd) + 3, PHYS(boot_pdpt) + 510 * 8
 	movl $0x83, %eax                // present, writable, 2 MiB
 	movl $PHYS(boot_pd), %edi
-	movl $2048, %ecx
-3:	movl %eax, (%edi)
+	movl $512, %ecx
+2:	movl %eax, (%edi)
 	addl $8, %edi
 	addl $0x200000, %eax
-	loop 3b
+	loop 2b
 
 	movl $0x20, %eax                // CR4.PAE
 	movl %eax, %cr4
@@ -98,8 +92,8 @@ entry_pvh:
 	wrmsr
 	movl $0x80010033, %eax          // PG, WP, NE, ET, MP, PE
 	movl %eax, %cr0
-	lgdt gdt_pointer
-	ljmp $8, $entry64
+	lgdt PHYS(gdt_pointer)
+	ljmp $8, $PHYS(entry64)
 
 stop:	movl $0xB8000, %edi             // "no": unknown protocol, or no 64-bit processor
 	movl $0x4F6F4F6E, (%edi)
@@ -117,7 +111,7 @@ gdt:	.quad 0
 	.quad 0x00CF93000000FFFF        // data
 gdt_pointer:
 	.short . - gdt - 1
-	.long gdt
+	.long PHYS(gdt)
 
 	.text
 	.globl kernel_start
@@ -156,11 +150,10 @@ kernel_start:
 
 	.section .boot.bss, "aw", @nobits
 	.balign 4096
-boot_pml4:      .skip 4096
-boot_pdpt:      .skip 4096
-boot_pdpt_high: .skip 4096
-boot_pd:        .skip 4 * 4096
-	.globl boot_stack, boot_stack_top
-boot_stack:     .skip 16384
+boot_pml4:  .skip 4096
+boot_pdpt:  .skip 4096
+	.globl boot_pd, boot_stack, boot_stack_top
+boot_pd:    .skip 4096
+boot_stack: .skip 4096                  // less than 1 KiB of it is used
 boot_stack_top:
 	.section .note.GNU-stack, "", @progbits

@@ -10,6 +10,13 @@ enum { BOOT_MULTIBOOT2 = 1, BOOT_PVH = 2 };
 // Called by boot.S on the boot stack, with the boot page tables.
 _Noreturn void kernel_main(u32 loader, u32 info);
 
+// What lies below is mapped from the first instruction on; all else only by boot_reach until
+// paging_init.
+#define BOOT_REACH (GiB - 4 * MiB)
+
+// Makes [a, a + size) readable, at most 2 MiB below 4 GiB; until the next call. Before paging_init.
+const void *boot_reach(u64 a, u64 size);
+
 // The two readers of boot loaders' information; false when it makes no sense.
 bool boot_read_multiboot2(struct boot_info *info, hpa_t at);
 bool boot_read_pvh(struct boot_info *info, hpa_t at);
@@ -30,7 +37,7 @@ struct boot_image {
 	hpa_t end;
 };
 
-// Memory before the frame allocator: pages from the RAM below 4 GiB that nobody uses. Zeroed;
+// Memory before the frame allocator: pages of RAM below BOOT_REACH that nobody uses. Zeroed;
 // panics if there is none. `info` must stay in place.
 void boot_memory_init(const struct boot_info *info, const struct boot_image *image);
 hpa_t boot_alloc(size_t size);

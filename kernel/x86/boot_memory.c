@@ -76,12 +76,12 @@ static const struct boot_range *find_blocker(u64 start, u64 end, u32 given)
 	return best;
 }
 
-hpa_t boot_alloc(size_t size)
+static hpa_t alloc_below(size_t size, u64 end)
 {
 	size = ALIGN_UP(size, PAGE_SIZE);
 	for (u32 i = 0; i < info->map_count; i++) {
 		const struct boot_range *r = &info->map[i], *blocker;
-		u64 at = ALIGN_UP(r->start, PAGE_SIZE), limit = MIN(r->end, 4 * GiB);
+		u64 at = ALIGN_UP(r->start, PAGE_SIZE), limit = MIN(r->end, end);
 
 		if (r->type != BOOT_RAM)
 			continue;
@@ -97,6 +97,11 @@ hpa_t boot_alloc(size_t size)
 		}
 	}
 	panic("no %zu KiB of memory to start with", size / 1024);
+}
+
+hpa_t boot_alloc(size_t size)
+{
+	return alloc_below(size, BOOT_REACH);
 }
 
 static u64 ram_end(void)
@@ -127,7 +132,7 @@ void boot_memory_handover(void)
 	hpa_t end = hpa(ram_end());
 	size_t size = frame_bookkeeping_size(end);
 
-	frame_init(end, hpa_to_va(boot_alloc(size)));
+	frame_init(end, hpa_to_va(alloc_below(size, end.v))); // all RAM is mapped by now
 	for (u32 i = 0; i < info->map_count; i++)
 		if (info->map[i].type == BOOT_RAM)
 			give_free(info->map[i].start, info->map[i].end, i);

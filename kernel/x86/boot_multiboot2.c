@@ -123,12 +123,13 @@ static void read_tag(struct boot_info *info, const struct tag *t)
 
 bool boot_read_multiboot2(struct boot_info *info, hpa_t at)
 {
-	const u8 *base = hpa_to_va(at);
-	u32 total = *(const u32 *)base;
+	u32 total = *(const u32 *)boot_reach(at.v, sizeof(total));
+	const u8 *base;
 
 	info->loader = "Multiboot2";
 	if (total < 16 || total > INFO_MAX)
 		return false;
+	base = boot_reach(at.v, total);
 	for (u64 offset = 8; offset + sizeof(struct tag) <= total;) {
 		const struct tag *t = (const void *)(base + offset);
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads what a PVH boot loader passes: struct hvm_start_info, version 1 (Xen: docs/misc/pvh.pandoc,
-// public/arch-x86/hvm/start_info.h). All its addresses are believed only below 4 GiB, where
-// everything is mapped.
+// public/arch-x86/hvm/start_info.h). All its addresses are believed only below 4 GiB.
 #include "kernel/x86/boot.h"
-#include "kernel/core/pcpu.h" // for arch.h: the real one, or the fake one of a test
 #include "lib/string.h"
 
 #define START_MAGIC 0x336EC578u
@@ -42,7 +40,7 @@ static bool is_low(u64 a, u64 size)
 
 bool boot_read_pvh(struct boot_info *info, hpa_t at)
 {
-	const struct start_info *s = hpa_to_va(at);
+	struct start_info s = *(const struct start_info *)boot_reach(at.v, sizeof(s));
 	const struct start_module *module;
 	const struct start_range *map;
 	u32 n;
@@ -50,23 +48,23 @@ bool boot_read_pvh(struct boot_info *info, hpa_t at)
 	info->loader = "PVH";
 	info->screen.kind =
 		BOOT_SCREEN_TEXT; // as the BIOS left it; there is no word about it in start_info
-	if (s->magic != START_MAGIC || s->version < 1)
+	if (s.magic != START_MAGIC || s.version < 1)
 		return false;
-	if (is_low(s->cmdline, BOOT_CMDLINE_MAX))
-		boot_copy_cmdline(info, hpa_to_va(hpa(s->cmdline)), BOOT_CMDLINE_MAX);
-	if (is_low(s->rsdp, sizeof(info->rsdp)))
-		memcpy(info->rsdp, hpa_to_va(hpa(s->rsdp)), sizeof(info->rsdp));
-	if (s->module_count > 0 && is_low(s->modules, sizeof(*module))) {
-		module = hpa_to_va(hpa(s->modules));
+	if (is_low(s.cmdline, BOOT_CMDLINE_MAX))
+		boot_copy_cmdline(info, boot_reach(s.cmdline, BOOT_CMDLINE_MAX), BOOT_CMDLINE_MAX);
+	if (is_low(s.rsdp, sizeof(info->rsdp)))
+		memcpy(info->rsdp, boot_reach(s.rsdp, sizeof(info->rsdp)), sizeof(info->rsdp));
+	if (s.module_count > 0 && is_low(s.modules, sizeof(*module))) {
+		module = boot_reach(s.modules, sizeof(*module));
 		if (module->size > 0 && is_low(module->base, module->size)) {
 			info->module = hpa(module->base);
 			info->module_size = module->size;
 		}
 	}
-	n = MIN(s->map_count, 4 * BOOT_MAP_MAX);
-	if (!is_low(s->map, n * sizeof(*map)))
+	n = MIN(s.map_count, 4 * BOOT_MAP_MAX);
+	if (!is_low(s.map, n * sizeof(*map)))
 		return false;
-	map = hpa_to_va(hpa(s->map));
+	map = boot_reach(s.map, n * sizeof(*map));
 	for (u32 i = 0; i < n; i++)
 		boot_map_add(info, map[i].base, map[i].size, map[i].type);
 	return true;

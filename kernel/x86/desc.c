@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Descriptor tables: each CPU's GDT and TSS, and the one IDT (APM vol. 2, 4.8 and 8.9).
+#include "kernel/core/frame.h"
+#include "kernel/core/log.h"
 #include "kernel/x86/arch_pcpu.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/trap.h"
@@ -22,9 +24,12 @@ struct table_pointer {
 
 #define GATE_INTERRUPT 0x8E // present, ring 0, 64-bit interrupt gate: interrupts stay off
 #define EXCEPTIONS     32
+#define VECTORS        256
 #define ENTRY_SIZE     16 // of one exception in entry.S
 
-static struct gate idt[256];
+static struct gate exceptions[EXCEPTIONS];
+static struct gate *idt = exceptions;
+static u16 idt_size = sizeof(exceptions);
 
 extern const char exception_entries[];
 void interrupt_timer(void);
@@ -33,14 +38,13 @@ void interrupt_serial(void);
 void interrupt_other(void);
 void interrupt_spurious(void);
 
-static void gate_set(u32 vector, const void *entry, u8 ist)
+static void gate_set(u32 vector, const void *entry)
 {
 	u64 a = (u64)entry;
 
 	idt[vector] = (struct gate){
 		.offset_low = (u16)a,
 		.selector = SELECTOR_CODE,
-		.ist = ist,
 		.type = GATE_INTERRUPT,
 		.offset_mid = (u16)(a >> 16),
 		.offset_high = (u32)(a >> 32),
@@ -50,16 +54,25 @@ static void gate_set(u32 vector, const void *entry, u8 ist)
 void idt_init(void)
 {
 	for (u32 v = 0; v < EXCEPTIONS; v++)
-		gate_set(v, exception_entries + v * ENTRY_SIZE, 0);
-	for (u32 v = EXCEPTIONS; v < 256; v++)
-		gate_set(v, (const void *)interrupt_other, 0);
-	gate_set(VECTOR_TIMER, (const void *)interrupt_timer, 0);
-	gate_set(VECTOR_KICK, (const void *)interrupt_kick, 0);
-	gate_set(VECTOR_SERIAL, (const void *)interrupt_serial, 0);
-	gate_set(VECTOR_SPURIOUS, (const void *)interrupt_spurious, 0);
+		gate_set(v, exception_entries + v * ENTRY_SIZE);
 	idt[VECTOR_DOUBLE_FAULT].ist = 1;
 	idt[VECTOR_NMI].ist = 2;
 	idt[VECTOR_MACHINE_CHECK].ist = 3;
+}
+
+void idt_init_all(void)
+{
+	idt_size = VECTORS * sizeof(*idt);
+	idt = kmem_alloc(idt_size, FRAME_OWNER_KERNEL);
+	if (!idt)
+		panic("no memory for the interrupt descriptor table");
+	memcpy(idt, exceptions, sizeof(exceptions));
+	for (u32 v = EXCEPTIONS; v < VECTORS; v++)
+		gate_set(v, (const void *)interrupt_other);
+	gate_set(VECTOR_TIMER, (const void *)interrupt_timer);
+	gate_set(VECTOR_KICK, (const void *)interrupt_kick);
+	gate_set(VECTOR_SERIAL, (const void *)interrupt_serial);
+	gate_set(VECTOR_SPURIOUS, (const void *)interrupt_spurious);
 }
 
 // A 64-bit TSS descriptor takes two entries; "available", so that LTR accepts it.
@@ -79,7 +92,7 @@ static void gdt_fill(struct arch_pcpu *a)
 void desc_load(struct pcpu *p)
 {
 	struct table_pointer gdtr = {sizeof(p->arch->gdt) - 1, (u64)p->arch->gdt};
-	struct table_pointer idtr = {sizeof(idt) - 1, (u64)idt};
+	struct table_pointer idtr = {(u16)(idt_size - 1), (u64)idt};
 
 	gdt_fill(p->arch);
 	__asm__ volatile("lgdt %0\n\t"

@@ -4,6 +4,8 @@
 // and never reads the slow video memory.
 #include "kernel/x86/screen.h"
 #include "kernel/core/hw_console.h"
+#include "kernel/x86/arch.h"
+#include "kernel/x86/boot.h"
 #include "kernel/x86/font.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/port.h"
@@ -19,7 +21,7 @@
 
 static u8 *video;
 static struct boot_framebuffer mode;
-static u8 cells[ROWS][COLUMNS];
+static u8 (*cells)[COLUMNS]; // ROWS of them
 static u32 row, column;
 
 static void draw_pixels(u32 r, u32 c, u8 ch)
@@ -97,6 +99,7 @@ void screen_init(const struct boot_framebuffer *screen)
 	}
 	if (!video)
 		return;
+	cells = hpa_to_va(boot_alloc(ROWS * COLUMNS));
 	for (u32 r = 0; r < ROWS; r++)
 		for (u32 c = 0; c < COLUMNS; c++)
 			set_cell(r, c, ' ');

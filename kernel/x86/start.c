@@ -31,13 +31,13 @@ static struct arch_pcpu early_arch;
 
 bool boot_stack_used = true;
 
-// By the linker: the first is a physical address, the others lie in the image's mapping.
-extern char image_start[], boot_only_start[], image_end[];
+// By the linker.
+extern char text_start[], boot_only_start[], image_end[];
 
 static struct boot_image image_place(void)
 {
 	return (struct boot_image){
-		.start = hpa((u64)image_start),
+		.start = hpa((u64)text_start - KERNEL_BASE),
 		.start_only = hpa((u64)boot_only_start - KERNEL_BASE),
 		.end = hpa((u64)image_end - KERNEL_BASE),
 	};
@@ -73,7 +73,7 @@ static void init_early_pcpu(void)
 	early_pcpu.arch = &early_arch;
 	early_pcpu.timer_armed = ~0ull;
 	for (u32 i = 0; i < IST_COUNT; i++)
-		early_arch.tss.ist[i] = (u64)boot_stack_top - 8192; // no nesting this early
+		early_arch.tss.ist[i] = (u64)boot_stack_top - 2048; // no nesting this early
 	idt_init();
 	desc_load(&early_pcpu);
 }
@@ -96,6 +96,7 @@ static void start_on_own_stack(void *arg)
 	boot_stack_used = false;
 	paging_unmap((u64)boot_only_start, (u64)(image_end - boot_only_start));
 	boot_memory_release_start();
+	idt_init_all();
 	desc_load(arg);
 	timer_init_pcpu(arg);
 	xstate_init_cpu();
@@ -146,6 +147,7 @@ _Noreturn void kernel_main(u32 loader, u32 info)
 	lapic_init_cpu();
 	boot_memory_handover();
 	paging_use_frames();
+	log_init();
 	p = create_boot_cpu();
 	stack_switch(p->arch->stack_top, start_on_own_stack, p);
 }

@@ -26,8 +26,10 @@ struct trap_frame {
 #define SELECTOR_DATA 0x10
 #define SELECTOR_TSS  0x18
 
-// Fills the interrupt descriptor table; once.
+// The interrupt descriptor table: first exceptions only, all vectors when kmem_alloc works. The next
+// desc_load loads it.
 void idt_init(void);
+void idt_init_all(void);
 
 // Loads this CPU's GDT, TSS, IDT and GS base.
 struct pcpu;

@@ -90,6 +90,7 @@ static void console_start(bool frames)
 	for (u32 i = 0; i < pcpu_count; i++)
 		timer_init_pcpu(pcpus[i]);
 	uart_room = ~0ull;
+	log_init();
 	console_init(frames);
 }
 

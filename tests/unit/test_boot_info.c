@@ -24,6 +24,13 @@ static void begin(void)
 	end = AT + 8;
 }
 
+const void *boot_reach(u64 a, u64 size)
+{
+	CHECK(size <= 2 * MiB);
+	CHECK(a < 4 * GiB && size <= 4 * GiB - a);
+	return hpa_to_va(hpa(a));
+}
+
 static void tag(u32 type, const void *body, u32 size)
 {
 	u32 total = size + 8;
