@@ -43,10 +43,10 @@ __attribute__((format(printf, 1, 2))) static void print(const char *fmt, ...)
 // called.
 static void print_code_address(unsigned n, u64 a, u64 back)
 {
+	char name[SYMBOL_NAME_MAX];
 	u64 offset;
-	const char *name = symbol_find(a - back, &offset);
 
-	if (name)
+	if (symbol_find(a - back, name, &offset))
 		print("  #%u %016llx %s+%#llx\n", n, (unsigned long long)a, name,
 			(unsigned long long)(offset + back));
 	else

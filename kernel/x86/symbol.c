@@ -1,31 +1,55 @@
 // SPDX-License-Identifier: MIT
 // Looks names up in the table that tools/symtab adds to the image when it is linked for the second
-// time.
+// time. It is read from its start each time: only a panic asks.
 #include "kernel/x86/symbol.h"
 #include "kernel/x86/arch.h"
 
-// Sorted by address: the low 32 bits of it, and where the name begins. Not there in the first link.
+// The table's form stands in tools/symtab. Not there in the first link.
 extern const u32 symtab_count __attribute__((weak));
-extern const u32 symtab_entries[][2] __attribute__((weak));
-extern const char symtab_names[] __attribute__((weak));
+extern const u32 symtab_first __attribute__((weak));
+extern const u8 symtab_bytes[] __attribute__((weak));
 
-const char *symbol_find(u64 address, u64 *offset)
+static const u8 *read_uleb128(const u8 *p, u32 *value)
 {
-	u32 low = 0, high, a = (u32)address;
+	unsigned shift = 0;
 
-	if (address < KERNEL_BASE || !&symtab_count)
-		return NULL;
-	high = symtab_count;
-	while (low < high) {
-		u32 middle = low + (high - low) / 2;
+	*value = 0;
+	do {
+		*value |= (u32)(*p & 0x7f) << shift;
+		shift += 7;
+	} while (*p++ & 0x80 && shift < 32);
+	return p;
+}
 
-		if (symtab_entries[middle][0] <= a)
-			low = middle + 1;
-		else
-			high = middle;
+// The name that follows the one in `name`; what does not fit is cut off.
+static const u8 *read_name(const u8 *p, char name[SYMBOL_NAME_MAX])
+{
+	size_t at = *p++;
+
+	for (; *p; p++, at++)
+		if (at < SYMBOL_NAME_MAX - 1)
+			name[at] = (char)*p;
+	name[at < SYMBOL_NAME_MAX - 1 ? at : SYMBOL_NAME_MAX - 1] = 0;
+	return p + 1;
+}
+
+bool symbol_find(u64 address, char name[SYMBOL_NAME_MAX], u64 *offset)
+{
+	const u8 *p = symtab_bytes;
+	u32 at, distance;
+
+	if (address < KERNEL_BASE || !&symtab_count || (u32)address < symtab_first)
+		return false;
+	at = symtab_first;
+	name[0] = 0;
+	for (u32 i = 0; i < symtab_count; i++) {
+		const u8 *next = read_uleb128(p, &distance);
+
+		if (at + distance > (u32)address)
+			break;
+		at += distance;
+		p = read_name(next, name);
 	}
-	if (low == 0)
-		return NULL;
-	*offset = a - symtab_entries[low - 1][0];
-	return symtab_names + symtab_entries[low - 1][1];
+	*offset = (u32)address - at;
+	return true;
 }

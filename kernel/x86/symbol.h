@@ -4,5 +4,8 @@
 
 #include "lib/types.h"
 
-// The function that holds the address, and how far into it the address is; NULL when there is none.
-const char *symbol_find(u64 address, u64 *offset);
+#define SYMBOL_NAME_MAX 64
+
+// The function that holds the address, by name, and how far into it the address is; false when
+// there is none.
+bool symbol_find(u64 address, char name[SYMBOL_NAME_MAX], u64 *offset);
