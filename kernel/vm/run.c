@@ -150,12 +150,14 @@ void vcpu_run(struct vcpu *v)
 	while (!READ_ONCE(p->work)) {
 		if ((READ_ONCE(v->events) || v->mode != VCPU_RUN) && !take_events(v))
 			break;
-		if (v->halted && !hvm->injecting(v)) {
-			if (!sleep(v, p))
+		if (__builtin_expect(v->halted, 0)) {
+			if (hvm->injecting(v))
+				v->halted = false;
+			else if (sleep(v, p))
+				continue;
+			else
 				return;
-			continue;
 		}
-		v->halted = false;
 		if (v->pv.eoi)
 			vpv_before_enter(v);
 		if (!enter(v, p, &exit))
