@@ -43,7 +43,7 @@ __attribute__((format(printf, 1, 2))) static void print(const char *fmt, ...)
 // called.
 static void print_code_address(unsigned n, u64 a, u64 back)
 {
-	char name[SYMBOL_NAME_MAX];
+	char name[SYMBOL_MAX];
 	u64 offset;
 
 	if (symbol_find(a - back, name, &offset))

@@ -4,8 +4,7 @@
 
 #include "lib/types.h"
 
-#define SYMBOL_NAME_MAX 64
+#define SYMBOL_MAX 48 // a longer name is cut
 
-// The function that holds the address, by name, and how far into it the address is; false when
-// there is none.
-bool symbol_find(u64 address, char name[SYMBOL_NAME_MAX], u64 *offset);
+// The function that holds the address, and how far into it the address is; false when there is none.
+bool symbol_find(u64 address, char name[SYMBOL_MAX], u64 *offset);
