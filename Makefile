@@ -35,9 +35,8 @@ KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mn
 	   $(if $(findstring clang,$(CC)),-mstack-alignment=8,-falign-jumps=1 -mpreferred-stack-boundary=3) \
 	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
 # For speed what runs while guests run; the rest, most of it at start, for size.
-HOT     := kernel/x86/svm/% kernel/core/sched% kernel/core/timer% kernel/core/pcpu% kernel/vm/run% \
-	   kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% kernel/vm/msr% kernel/vm/vlapic% \
-	   kernel/vm/vpv% kernel/x86/lapic% kernel/x86/trap% kernel/x86/pcpu%
+HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c kernel/core/pcpu% \
+	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% kernel/vm/vpv.c
 optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,-Oz))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
