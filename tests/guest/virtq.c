@@ -71,7 +71,7 @@ static void recover(const char *what)
 	start();
 	tx.desc[0] = (struct virtq_desc){.addr = (u64)text, .len = 1};
 	virtq_offer(&tx, 0);
-	check_quiet(wait_until(tx.used->idx == 1, 2000),
+	check_quiet(wait_until(tx.used->idx == 1, 10000),
 		"after %s the device does not work: status 0x%x", what, dev.common->status);
 }
 
