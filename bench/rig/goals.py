@@ -51,7 +51,7 @@ class Report:
     """Collects verdicts while the tables are printed."""
 
     def __init__(self, runs):
-        """runs: {(peer name, mode): [result, ...]}, of this session only."""
+        """runs: {(peer name, mode): [result, ...]}, of this invocation only."""
         self.missed = []
         self.runs = {}
         for key, results in runs.items():
