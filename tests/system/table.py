@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The system tests, one entry each. What a test does while the machine runs is a function of scripts.py."""
+import math
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
+import hostile
 import scripts
 from machine import debian, tiny
 
@@ -22,7 +24,7 @@ class Test:
     ends: dict = field(default_factory=dict)  # VM: what becomes of it, in order, as regular expressions
     status: int = 0  # of mezz
     crashes: bool = False  # a guest's kernel is meant to complain
-    timeout: float = 60
+    timeout: float = 120
     groups: str = ''
 
 
@@ -81,7 +83,7 @@ def many():
     yield Test('eight', [debian(f'vm{i}', 'poweroff', memory='128MiB', vcpus=1 + i % 2) for i in range(8)],
                after=scripts.all_ready, timeout=150, groups='many')
     yield Test('cycles', [debian('db', 'work', words='mezz.rounds=100'), tiny('web', 'hello', repeat=199)],
-               ends={'web': ['exit 0'] * 200}, after=scripts.worked_beside('db', 'web'), timeout=240, groups='many')
+               ends={'web': ['exit 0'] * 200}, after=scripts.worked_beside('db', 'web'), timeout=400, groups='many')
     yield Test('no-memory', [debian('web', 'poweroff'), debian('db', 'poweroff', memory='600MiB')], status=3,
                options=['--memory', '512MiB'], ends={'db': ['stopped cannot start: not enough free memory']},
                groups='many')
@@ -121,4 +123,15 @@ def programs():
     yield Test('gdb', [], alone=scripts.gdb_stops, groups='programs')
 
 
-TESTS = [*programs(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside()]
+def attacks():
+    """The hostile tiny guests, some at a time, beside a Linux VM whose work is checked."""
+    guests = hostile.declared()
+    parts = 4
+    size = math.ceil(len(guests) / parts)
+    for i in range(parts):
+        some = guests[i * size:(i + 1) * size]
+        yield Test(f'hostile-{i + 1}', [debian('work', 'work', words='mezz.rounds=0'), *hostile.vms(some)],
+                   script=hostile.script(some), status=130, timeout=300, groups='hostile')
+
+
+TESTS = [*programs(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *attacks()]
