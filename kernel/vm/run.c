@@ -14,6 +14,7 @@ static void take_init(struct vcpu *v)
 	vpv_reset(v);
 	v->halted = false;
 	v->mode = VCPU_WAIT_SIPI;
+	v->halted = false;
 }
 
 static void take_sipi(struct vcpu *v)

@@ -42,6 +42,8 @@ void vcpu_reset(struct vcpu *v)
 	vpv_reset(v);
 	v->mode = v->id ? VCPU_WAIT_SIPI : VCPU_RUN;
 	v->events = 0;
+	v->deferred = 0;
+	v->halted = false;
 	v->mtrr_def_type = 0xc06; // enabled, write-back: what firmware leaves
 	memset(v->mtrr_fixed, 0, sizeof(v->mtrr_fixed));
 	memset(v->mtrr_var, 0, sizeof(v->mtrr_var));

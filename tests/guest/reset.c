@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Resets the machine in one of three ways (by=1: i8042, 2: port CF9h, 3: the ACPI reset register) while its
-// other CPUs run; the second start knows itself by a mark in CMOS memory and looks at what reset leaves.
+// other CPUs run, or from another CPU while the boot CPU is halted (ap); the second start knows itself by a mark in CMOS memory and looks at what reset leaves.
 #include "guest.h"
 #include "acpi.h"
 #include "apic.h"
@@ -31,6 +31,19 @@ static void reset_by_acpi(void)
 		*(volatile u8 *)at = value;
 }
 
+static void reset_now(void *arg)
+{
+	u64 by = (u64)arg;
+
+	delay_us(10000); // the boot CPU is in HLT by then
+	if (by == 1)
+		outb(0x64, 0xFE);
+	else if (by == 2)
+		outb(0xCF9, 0x06);
+	else
+		reset_by_acpi();
+}
+
 static void second_start(void)
 {
 	u32 cpus;
@@ -54,13 +67,12 @@ void guest_main(void)
 	cmos_write(MARK_AT, mark);
 	data_before = 0;
 	smp_start();
+	if (arg_given("ap")) {
+		smp_run(1, reset_now, (void *)by);
+		__asm__ volatile("cli; hlt");
+	}
 	smp_run_others(spin, NULL);
-	if (by == 1)
-		outb(0x64, 0xFE);
-	else if (by == 2)
-		outb(0xCF9, 0x06);
-	else
-		reset_by_acpi();
+	reset_now((void *)by);
 	delay_us(2000000);
 	check(false, "two seconds on it is not reset");
 }
