@@ -34,10 +34,12 @@ KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mn
 	   -falign-functions=1 -falign-loops=1 \
 	   $(if $(findstring clang,$(CC)),-mstack-alignment=8,-falign-jumps=1 -mpreferred-stack-boundary=3) \
 	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
+# SMALL: for what is not hot; three passes that gcc's -Oz leaves on cost space here.
+SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-shrink-wrap -fno-tree-sra)
 # For speed what runs while guests run; the rest, most of it at start, for size.
-HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c kernel/core/pcpu% \
-	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% kernel/vm/vpv.c
-optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,-Oz))
+HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c \
+	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid%
+optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,$(SMALL)))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 

@@ -7,7 +7,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-static const u8 zeros[1024];
+static const u8 zeros[256];
 
 int load_fail(struct load *l, const char *why)
 {
