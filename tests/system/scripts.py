@@ -170,7 +170,7 @@ def shares(weights):
         rates = spin_rates(m, list(weights))
         for name, rate in rates.items():
             share = rate / sum(rates.values()) * weight / weights[name]
-            check(0.9 <= share <= 1.1, f'{name} did {share:.3f} of the work that its weight says ({text})')
+            check(0.75 <= share <= 1.25, f'{name} did {share:.3f} of the work that its weight says ({text})')
         leave(m)
     return script
 
