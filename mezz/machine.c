@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mezz/config.h"
 #include "mezz/util.h"
 
 #define MIB             (1ull << 20)
@@ -67,6 +68,12 @@ static void add_boot(struct words *w, const struct machine *m, const struct mach
 	free(image);
 }
 
+// No VM runs on QEMU's CPU 0 when there are others (docs/emulator.md), so there is one more.
+static unsigned machine_cpus(const struct machine *m)
+{
+	return m->cpus > 1 && m->cpus < CONFIG_CPUS_MAX ? m->cpus + 1 : m->cpus;
+}
+
 struct words machine_words(
 	const struct machine *m, const struct machine_parts *parts, uint64_t memory)
 {
@@ -83,7 +90,7 @@ struct words machine_words(
 	words_add(&w, "-cpu");
 	words_add(&w, m->cpu);
 	words_add(&w, "-smp");
-	words_print(&w, "%u", m->cpus);
+	words_print(&w, "%u", machine_cpus(m));
 	words_add(&w, "-m");
 	words_print(&w, "%lluM", (unsigned long long)(memory / MIB));
 	words_add(&w, "-chardev");

@@ -19,6 +19,7 @@ static u64 idle;              // CPUs that have nothing to run and have not been
 static u64 endless;           // CPUs whose turn has no end
 static u64 coming;            // CPUs that were idle, were told to look, and have not yet
 static u64 asked;             // CPUs that were told to look because of a preemption
+u64 sched_barred;
 
 void sched_init(void)
 {
@@ -32,7 +33,7 @@ void sched_init(void)
 
 static u64 all_cpus(void)
 {
-	return pcpu_count >= 64 ? ~0ull : BIT(pcpu_count) - 1;
+	return (pcpu_count >= 64 ? ~0ull : BIT(pcpu_count) - 1) & ~sched_barred;
 }
 
 void sched_vm_init(struct sched_vm *vm, u32 weight, u32 cap, u64 affinity)

@@ -61,9 +61,12 @@ struct sched_vcpu {
 #define SCHED_CAP_NS     10000000ull // period of caps
 #define SCHED_WEIGHT_MAX 10000
 
+// CPUs that run no vcpu. Set, if at all, before the first sched_vm_init.
+extern u64 sched_barred;
+
 void sched_init(void);
 
-// affinity: mask of CPUs; 0, or none that exists: all. The VM and its vcpus must stay in place
+// affinity: mask of CPUs; 0, or none that runs vcpus: all. The VM and its vcpus must stay in place
 // until sched_vcpu_exit has been called for each and none is RUNNING.
 void sched_vm_init(struct sched_vm *vm, u32 weight, u32 cap, u64 affinity);
 void sched_vcpu_init(struct sched_vcpu *v, struct sched_vm *vm); // BLOCKED

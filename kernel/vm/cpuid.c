@@ -47,7 +47,7 @@ static u32 max_extended;
 static struct cpuid leaf0, leaf1, leaf7, leaf81, leaf88;
 static u32 leaf_d1_eax, leaf_d2[2]; // size and offset of AVX's part
 
-static void xsave_init(void)
+COLD static void xsave_init(void)
 {
 	struct cpuid d = cpuid(0xd, 0);
 
@@ -62,7 +62,7 @@ static void xsave_init(void)
 	}
 }
 
-void cpuid_init(void)
+COLD void cpuid_init(void)
 {
 	struct guest_features *f = &guest_features;
 
@@ -97,14 +97,14 @@ void cpuid_init(void)
 		leaf7.ecx &= ~(u32)BIT(22); // RDPID reads TSC_AUX too
 }
 
-bool xcr0_legal(u64 value)
+COLD bool xcr0_legal(u64 value)
 {
 	if (!(value & XCR0_X87) || (value & ~guest_features.xcr0))
 		return false;
 	return !(value & XCR0_AVX) || (value & XCR0_SSE);
 }
 
-static u32 core_bits(u32 n)
+COLD static u32 core_bits(u32 n)
 {
 	return n <= 1 ? 0 : 32 - (u32)__builtin_clz(n - 1);
 }
@@ -125,7 +125,7 @@ static struct cpuid features_1(struct vcpu *v)
 }
 
 // Extended topology: one thread a core, all cores in one package.
-static struct cpuid topology(struct vcpu *v, u32 subleaf)
+COLD static struct cpuid topology(struct vcpu *v, u32 subleaf)
 {
 	struct cpuid r = {.ecx = subleaf & 0xff, .edx = v->id};
 
@@ -140,12 +140,12 @@ static struct cpuid topology(struct vcpu *v, u32 subleaf)
 	return r;
 }
 
-static u32 xsave_size(u64 xcr0)
+COLD static u32 xsave_size(u64 xcr0)
 {
 	return xcr0 & XCR0_AVX ? guest_features.xsave_max : 512 + 64;
 }
 
-static struct cpuid xsave_leaf(struct vcpu *v, u32 subleaf)
+COLD static struct cpuid xsave_leaf(struct vcpu *v, u32 subleaf)
 {
 	u64 xcr0;
 

@@ -15,7 +15,7 @@ void vcpu_fault(struct vcpu *v, u8 vector, bool has_error, u32 error)
 	hvm->inject(v, EVENT_EXCEPTION, vector, has_error, error);
 }
 
-void vcpu_page_fault(struct vcpu *v, const struct page_fault *fault)
+COLD void vcpu_page_fault(struct vcpu *v, const struct page_fault *fault)
 {
 	if (fault->fatal) {
 		vm_stop(v->vm, "page tables outside of RAM, for address 0x%lx at rip 0x%lx",
@@ -145,7 +145,7 @@ static void on_gmap_fault(struct vcpu *v, struct hvm_exit *exit)
 
 // The instruction at rip is MOV to a control register; false: it is not (any more), or cannot be
 // read.
-static bool mov_to_cr(struct vcpu *v, struct insn *insn)
+COLD static bool mov_to_cr(struct vcpu *v, struct insn *insn)
 {
 	u8 bytes[INSN_LENGTH_MAX];
 	struct page_fault fault = {.fatal = true};
@@ -157,7 +157,7 @@ static bool mov_to_cr(struct vcpu *v, struct insn *insn)
 	       insn->opcode == 0x22;
 }
 
-static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
 {
 	struct insn insn;
 
@@ -173,7 +173,7 @@ static void on_cr8_write(struct vcpu *v, struct hvm_exit *exit)
 	vcpu_advance(v, insn.length);
 }
 
-static void on_xsetbv(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_xsetbv(struct vcpu *v, struct hvm_exit *exit)
 {
 	u64 value = v->gpr[RDX] << 32 | (u32)v->gpr[RAX];
 	struct hvm_segment ss;
@@ -196,27 +196,27 @@ static void on_wbinvd(struct vcpu *v, struct hvm_exit *exit)
 	vcpu_skip(v, exit); // no device sees memory behind the cache
 }
 
-static void on_undefined(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_undefined(struct vcpu *v, struct hvm_exit *exit)
 {
 	(void)exit;
 	vcpu_fault(v, VECTOR_UD, false, 0);
 }
 
-static void on_protection(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_protection(struct vcpu *v, struct hvm_exit *exit)
 {
 	(void)exit;
 	vcpu_fault(v, VECTOR_GP, true, 0);
 }
 
 // Intercepted so that their delivery cannot loop in microcode for ever; else they are the guest's.
-static void on_exception(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_exception(struct vcpu *v, struct hvm_exit *exit)
 {
 	if (exit->exception.vector == VECTOR_MC)
 		panic("machine check in VM %s", v->vm->name);
 	vcpu_fault(v, exit->exception.vector, exit->exception.has_error, exit->exception.error);
 }
 
-static void on_triple_fault(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_triple_fault(struct vcpu *v, struct hvm_exit *exit)
 {
 	(void)exit;
 	vm_stop(v->vm, "triple fault at rip 0x%lx, vcpu %u", v->rip, v->id);
@@ -224,7 +224,7 @@ static void on_triple_fault(struct vcpu *v, struct hvm_exit *exit)
 
 // QEMU leaves the guest like this, too, where a MOV sets a reserved bit of CR3 or CR4: that is a
 // #GP. If it is not the reason, the fault cannot be delivered either.
-static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
 {
 	struct insn insn;
 
@@ -236,7 +236,7 @@ static void on_invalid(struct vcpu *v, struct hvm_exit *exit)
 		v->id, exit->code);
 }
 
-static void on_unknown(struct vcpu *v, struct hvm_exit *exit)
+COLD static void on_unknown(struct vcpu *v, struct hvm_exit *exit)
 {
 	vm_stop(v->vm, "unexpected exit 0x%lx at rip 0x%lx, vcpu %u", exit->code, v->rip, v->id);
 }

@@ -5,7 +5,7 @@
 #include "kernel/x86/vcpu_state.h"
 
 // A vcpu that waits for SIPI takes nothing else; INIT comes before SIPI when both are there.
-static void take_init(struct vcpu *v)
+COLD static void take_init(struct vcpu *v)
 {
 	atomic_and(&v->events, ~(u64)(VCPU_INIT | VCPU_NMI));
 	hvm->vcpu_reset(v);
@@ -17,7 +17,7 @@ static void take_init(struct vcpu *v)
 	v->halted = false;
 }
 
-static void take_sipi(struct vcpu *v)
+COLD static void take_sipi(struct vcpu *v)
 {
 	struct hvm_segment cs;
 
@@ -32,7 +32,7 @@ static void take_sipi(struct vcpu *v)
 	v->mode = VCPU_RUN;
 }
 
-static void inject_nmi(struct vcpu *v)
+COLD static void inject_nmi(struct vcpu *v)
 {
 	if (hvm->injecting(v) || !hvm->can_nmi(v)) {
 		hvm->nmi_window(v, true);

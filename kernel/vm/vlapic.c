@@ -9,7 +9,7 @@
 // nobody has to be woken.
 static void vlapic_notify(struct vcpu *v)
 {
-	if (READ_ONCE(v->sched.state) == SCHED_RUNNING && READ_ONCE(v->sched.pcpu) == this_pcpu())
+	if (this_pcpu()->running == &v->sched)
 		atomic_or(&v->events, (u64)VCPU_LAPIC);
 	else
 		vcpu_post(v, VCPU_LAPIC);

@@ -82,9 +82,8 @@ def many():
                script=scripts.answer_and_off, timeout=90, groups='many')
     yield Test('eight', [debian(f'vm{i}', 'poweroff', memory='128MiB', vcpus=1 + i % 2) for i in range(8)],
                after=scripts.all_ready, timeout=150, groups='many')
-    # On one CPU: what is tested is the kernel's account, and QEMU's AMD-V with two is not up to it (CAVEATS.md).
     yield Test('cycles', [debian('db', 'work', words='mezz.rounds=100'), tiny('web', 'hello', repeat=199)],
-               options=cpus(1),
+               options=cpus(2),
                ends={'web': ['exit 0'] * 200}, after=scripts.worked_beside('db', 'web'), timeout=400, groups='many')
     yield Test('no-memory', [debian('web', 'poweroff'), debian('db', 'poweroff', memory='600MiB')], status=3,
                options=['--memory', '512MiB'], ends={'db': ['stopped cannot start: not enough free memory']},
@@ -133,7 +132,7 @@ def attacks():
     for i in range(parts):
         some = guests[i * size:(i + 1) * size]
         yield Test(f'hostile-{i + 1}', [debian('work', 'work', words='mezz.rounds=0'), *hostile.vms(some)],
-                   options=cpus(1),
+                   options=cpus(2),
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 

@@ -314,7 +314,7 @@ def test_command_line(w):
     args = json.loads(re.search(r"ARGS (.*)", out).group(1))
     text = " ".join(args)
     has(text, "-M q35", "-accel tcg,thread=multi", "-nodefaults", "-no-user-config", "-display none", "-no-reboot",
-        "-smp 4", "-cpu max", "-m 320M", "-s -S", "/mezzanine-mono.elf")
+        "-smp 5", "-cpu max", "-m 320M", "-s -S", "/mezzanine-mono.elf")
     same(args[args.index("-append") + 1], "console=frames trace=all loud")
     same(args[-3:], ["-device", "a b", "c"])
     has(out, "BUNDLE True", "STDIN b''")
@@ -322,7 +322,8 @@ def test_command_line(w):
 
 def test_memory_option(w):
     out = w.run("args", "--memory", "1GiB")[1]
-    has(out, '"-m", "1024M"', '"-cpu", "EPYC,+svm,+npt"', '"-smp", "2"')
+    has(out, '"-m", "1024M"', '"-cpu", "EPYC,+svm,+npt"', '"-smp", "3"')
+    has(w.run("args", "--cpus", "1")[1], '"-smp", "1"')
 
 
 def test_hostile_bytes(w):

@@ -161,6 +161,11 @@ TEST(posts_once)
 	fake_cpu = pcpus[1];
 	vlapic_set_irq(v, 0x89, false);
 	CHECK_EQ(fake_posts[0], 3);
+	// Another CPU is about to run it, which ran here last: it is RUNNING already, and its CPU not yet the new one.
+	fake_cpu = pcpus[0];
+	fake_cpu->running = NULL;
+	vlapic_set_irq(v, 0x8a, false);
+	CHECK_EQ(fake_posts[0], 4);
 }
 
 TEST(silent_eoi)

@@ -23,7 +23,7 @@ struct svm_cpu svm_cpus[PCPU_MAX];
 u32 svm_asids;
 struct svm_features svm_features;
 
-static bool svm_probe(void)
+COLD static bool svm_probe(void)
 {
 	struct cpuid r = cpuid(0x80000001, 0);
 
@@ -50,7 +50,7 @@ static bool svm_probe(void)
 	return true;
 }
 
-static int svm_cpu_init(void)
+COLD static int svm_cpu_init(void)
 {
 	struct svm_cpu *c = &svm_cpus[this_pcpu()->id];
 	void *save = kmem_alloc(PAGE_SIZE, FRAME_OWNER_KERNEL);
@@ -61,27 +61,32 @@ static int svm_cpu_init(void)
 	msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
 	msr_write(MSR_HSAVE_PA, va_to_hpa(save).v);
 	c->host_vmcb_pa = va_to_hpa(host).v;
-	svm_features.loses_interrupts = cpu_info.emulated && this_pcpu()->id > 0;
+	svm_features.emulated = cpu_info.emulated;
+	if (cpu_info.emulated && this_pcpu()->id == 1) {
+		svm_features.loses_interrupts = true;
+		sched_barred = BIT(0);
+		log_line("AMD-V is QEMU's: no VM runs on CPU 0");
+	}
 	c->generation = 1;
 	c->next_asid = 1;
 	__asm__ volatile("vmsave %%rax" : : "a"(c->host_vmcb_pa) : "memory");
 	return 0;
 }
 
-static void svm_cpu_exit(void)
+COLD static void svm_cpu_exit(void)
 {
 	__asm__ volatile("stgi");
 	msr_write(MSR_EFER, msr_read(MSR_EFER) & ~EFER_SVME);
 }
 
-static void vmcb_init(struct vmcb *b)
+COLD static void vmcb_init(struct vmcb *b)
 {
 	b->cr_write = 1 << 8;
-	b->exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
-	b->intercept1 = (u32)(INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_VINTR |
-			      INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD |
-			      INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR |
-			      INTERCEPT_SHUTDOWN);
+	b->exceptions = EXCEPTIONS_INTERCEPTED;
+	b->intercept1 =
+		(u32)(INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
+			INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD | INTERCEPT_HLT |
+			INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN);
 	b->intercept2 =
 		(u32)(INTERCEPT_VMRUN | INTERCEPT_VMMCALL | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE |
 			INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT | INTERCEPT_WBINVD |
@@ -93,11 +98,10 @@ static void vmcb_init(struct vmcb *b)
 	b->iopm = svm_iopm_pa;
 	b->msrpm = svm_msrpm_pa;
 	b->int_ctl = INT_CTL_MASKING;
-	b->int_vector = VECTOR_SPURIOUS; // see svm_irq_window
 	b->nested_ctl = 1;
 }
 
-static int svm_vcpu_create(struct vcpu *v)
+COLD static int svm_vcpu_create(struct vcpu *v)
 {
 	struct svm_vcpu *s = kmem_alloc(PAGE_SIZE + sizeof(struct vmcb), v->vm->id);
 
@@ -113,7 +117,7 @@ static int svm_vcpu_create(struct vcpu *v)
 	return 0;
 }
 
-static void svm_vcpu_destroy(struct vcpu *v)
+COLD static void svm_vcpu_destroy(struct vcpu *v)
 {
 	if (v->arch)
 		kmem_free(v->arch, PAGE_SIZE + sizeof(struct vmcb));
@@ -176,8 +180,12 @@ static void svm_enter(struct vcpu *v, struct hvm_exit *out)
 		b->int_state = 0;
 	}
 	b->rflags = v->rflags;
+	if (__builtin_expect(b->int_state != 0, 0) && svm_features.emulated)
+		emulator_shadow(v);
 	svm_run(s->vmcb_pa, v->gpr, c->host_vmcb_pa);
 	emulator_recheck_interrupts();
+	if (__builtin_expect(s->emulator != 0, 0))
+		emulator_exit(v);
 	v->gpr[RAX] = b->rax;
 	v->gpr[RSP] = b->rsp;
 	v->rip = b->rip;

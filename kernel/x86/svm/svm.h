@@ -11,6 +11,7 @@ struct svm_vcpu {
 	u64 asid_generation; // of the CPU it was given its ASID on
 	bool nmi_masked;     // within an NMI handler: until its IRET is done
 	bool nmi_step;       // stepping over that IRET
+	u32 emulator;        // set of EMULATOR_*: what the next exit means on QEMU
 };
 
 // Per physical CPU.
@@ -27,7 +28,8 @@ struct svm_features {
 	bool next_rip;       // nRIP save
 	bool decode_assists; // instruction bytes and operands
 	bool pause_filter;
-	bool loses_interrupts; // the processor is QEMU's TCG, with more than one thread
+	bool emulated;         // the processor is QEMU's TCG
+	bool loses_interrupts; // and it runs more than one thread
 };
 extern struct svm_features svm_features;
 
@@ -81,3 +83,17 @@ bool svm_can_nmi(const struct vcpu *v);
 void svm_irq_window(struct vcpu *v, bool on);
 void svm_nmi_window(struct vcpu *v, bool on);
 bool svm_nmi_ends(struct vcpu *v);
+
+// svm_emulator.c
+enum {
+	EMULATOR_OFFER =
+		1, // an interrupt is on offer by V_IRQ, until an exit shows that it was delivered
+	EMULATOR_WINDOW = 2, // a window is wanted after that
+	EMULATOR_SHADOW = 4, // the guest was entered in an interrupt shadow
+	EMULATOR_HIDDEN = 8, // V_IRQ waits for the shadow's end
+	EMULATOR_STEP = 16,  // which RFLAGS.TF shows
+};
+void emulator_offer(struct vcpu *v, u8 vector);
+void emulator_withdraw(struct vcpu *v); // nothing is on offer, for a reset
+void emulator_shadow(struct vcpu *v);   // about to enter the guest in an interrupt shadow
+void emulator_exit(struct vcpu *v); // after an exit, `emulator` being set; v->rip as at the entry

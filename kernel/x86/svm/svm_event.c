@@ -13,6 +13,10 @@ void svm_inject(struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_er
 	};
 	u64 event = EVENT_VALID | types[type] | vector;
 
+	if (type == EVENT_IRQ && svm_features.emulated) {
+		emulator_offer(v, vector);
+		return;
+	}
 	if (has_error)
 		event |= EVENT_HAS_ERROR | (u64)error << 32;
 	vmcb_of(v)->event_inj = event;
@@ -24,7 +28,7 @@ void svm_inject(struct vcpu *v, enum hvm_event_type type, u8 vector, bool has_er
 
 bool svm_injecting(const struct vcpu *v)
 {
-	return vmcb_of(v)->event_inj & EVENT_VALID;
+	return (vmcb_of(v)->event_inj & EVENT_VALID) || (svm_of(v)->emulator & EMULATOR_OFFER);
 }
 
 bool svm_can_irq(const struct vcpu *v)
@@ -42,7 +46,9 @@ bool svm_can_nmi(const struct vcpu *v)
 // (docs/emulator.md).
 void svm_irq_window(struct vcpu *v, bool on)
 {
-	if (on)
+	if (svm_of(v)->emulator & EMULATOR_OFFER)
+		svm_of(v)->emulator |= on ? EMULATOR_WINDOW : 0;
+	else if (on)
 		vmcb_of(v)->int_ctl |= INT_CTL_IRQ | INT_CTL_PRIO_MAX | INT_CTL_IGN_TPR;
 	else
 		vmcb_of(v)->int_ctl &= ~INT_CTL_IRQ;

@@ -119,7 +119,8 @@ void svm_vcpu_reset(struct vcpu *v)
 	b->sysenter_cs = b->sysenter_esp = b->sysenter_eip = 0;
 	b->event_inj = 0;
 	b->int_state = 0;
-	b->int_ctl &= ~(INT_CTL_IRQ | INT_CTL_TPR_MASK);
+	emulator_withdraw(v);
+	b->int_ctl &= ~INT_CTL_TPR_MASK;
 	b->intercept1 &= ~(u32)INTERCEPT_IRET;
 	s->nmi_masked = s->nmi_step = false;
 	memset(v->gpr, 0, sizeof(v->gpr));

@@ -130,6 +130,9 @@ _Static_assert(sizeof(struct vmcb) == 4096, "APM appendix B");
 #define INT_CTL_IGN_TPR  (1u << 20)
 #define INT_CTL_MASKING  (1u << 24)
 
+// exceptions: they exit
+#define EXCEPTIONS_INTERCEPTED (1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC)
+
 // event_inj and exit_int_info
 #define EVENT_TYPE_INTR      (0ull << 8)
 #define EVENT_TYPE_NMI       (2ull << 8)

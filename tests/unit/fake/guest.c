@@ -137,8 +137,11 @@ int fake_deliver(struct vcpu *v)
 
 void fake_run(struct vcpu *v)
 {
+	if (v->sched.state == SCHED_RUNNING)
+		v->sched.pcpu->running = NULL;
 	v->sched.state = SCHED_RUNNING;
 	v->sched.pcpu = this_pcpu();
+	v->sched.pcpu->running = &v->sched;
 }
 
 void fake_time(u64 ticks)

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// What is done about two faults of QEMU's TCG (7.2; docs/emulator.md), where the processor is that. Never on hardware.
+//
+// It remembers the vector of an interrupt injected by EVENTINJ until the next exception or exit, and delivers it a
+// second time, whatever IF says, when one of its other threads kicks it before that. So an interrupt is offered as a
+// virtual one (V_IRQ, APM vol. 2, 15.21.4) with VINTR not intercepted; it stays in the VMCB until it is delivered.
+//
+// And VMRUN does not load the interrupt shadow. A guest that an exit stopped between its STI and HLT would take an
+// interrupt there and then sleep, although what it waited for has happened. So the instruction in the shadow is
+// stepped over, with no virtual interrupt in sight, when one is wanted.
+#include "kernel/x86/regs.h"
+#include "kernel/x86/svm/svm.h"
+#include "kernel/x86/trap.h"
+
+#define DR6_BS BIT(14)
+
+void emulator_offer(struct vcpu *v, u8 vector)
+{
+	svm_irq_window(v, true);
+	vmcb_of(v)->int_vector = vector;
+	vmcb_of(v)->intercept1 &= ~(u32)INTERCEPT_VINTR;
+	svm_of(v)->emulator = EMULATOR_OFFER;
+}
+
+void emulator_withdraw(struct vcpu *v)
+{
+	svm_of(v)->emulator = 0;
+	svm_irq_window(v, false);
+	vmcb_of(v)->int_vector = VECTOR_SPURIOUS; // see svm_irq_window
+	vmcb_of(v)->intercept1 |= (u32)INTERCEPT_VINTR;
+}
+
+void emulator_shadow(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
+
+	s->emulator |= EMULATOR_SHADOW;
+	if (!(b->int_ctl & INT_CTL_IRQ))
+		return;
+	b->int_ctl &= ~INT_CTL_IRQ;
+	s->emulator |= EMULATOR_HIDDEN;
+	if (b->rflags & RFLAGS_TF)
+		return; // the guest steps itself
+	b->rflags |= RFLAGS_TF;
+	b->exceptions = ~0u; // no frame with TF in it
+	s->emulator |= EMULATOR_STEP;
+}
+
+// The exit after a step: to the kernel it is the guest's when an exception came of it, and else a window.
+static void stepped(struct vmcb *b)
+{
+	b->rflags &= ~RFLAGS_TF;
+	b->exceptions = EXCEPTIONS_INTERCEPTED;
+	b->dr6 &= ~DR6_BS;
+	if (b->exit_code == VMEXIT_EXCEPTION + VECTOR_PF)
+		b->cr2 = b->exit_info2;
+	if (b->exit_code == VMEXIT_EXCEPTION + VECTOR_DB && !(b->dr6 & 0xf))
+		b->exit_code = VMEXIT_VINTR;
+}
+
+static void shadow_exit(struct vcpu *v, struct svm_vcpu *s, struct vmcb *b)
+{
+	if (s->emulator & EMULATOR_HIDDEN)
+		b->int_ctl |= INT_CTL_IRQ;
+	if (s->emulator & EMULATOR_STEP)
+		stepped(b);
+	if (b->rip == v->rip && b->exit_code != VMEXIT_VINTR)
+		b->int_state |= 1;
+	s->emulator &= ~(u32)(EMULATOR_SHADOW | EMULATOR_HIDDEN | EMULATOR_STEP);
+}
+
+void emulator_exit(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
+	bool window = s->emulator & EMULATOR_WINDOW;
+
+	if (s->emulator & EMULATOR_SHADOW)
+		shadow_exit(v, s, b);
+	if (!(s->emulator & EMULATOR_OFFER))
+		return;
+	if (!(b->int_ctl & INT_CTL_IRQ)) {
+		emulator_withdraw(v);
+		svm_irq_window(v, window);
+	} else if ((u8)b->exit_int_info == b->int_vector) {
+		b->exit_int_info =
+			0; // its delivery, cut short, looks like an exception's, and it is still on offer
+	}
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// Interrupts into a guest where the processor is QEMU's: on offer until delivered, and never in an interrupt shadow.
+// link: kernel/x86/svm/svm_emulator.c kernel/x86/svm/svm_event.c
+#include "tests/unit/test.h"
+#include "kernel/x86/regs.h"
+#include "kernel/x86/svm/svm.h"
+#include "kernel/x86/trap.h"
+#include "lib/string.h"
+
+struct svm_features svm_features;
+
+static struct vmcb vmcb;
+static struct svm_vcpu svm;
+static struct vcpu vcpu;
+
+#define VECTOR 0x77
+
+// A vcpu with interrupts enabled, at the instruction at rip 0x1000.
+static struct vcpu *fresh(void)
+{
+	memset(&vmcb, 0, sizeof(vmcb));
+	memset(&svm, 0, sizeof(svm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	svm_features.emulated = true;
+	svm.vmcb = &vmcb;
+	vcpu.arch = &svm;
+	vcpu.rip = vmcb.rip = 0x1000;
+	vcpu.rflags = vmcb.rflags = RFLAGS_IF | 2;
+	emulator_withdraw(&vcpu);
+	return &vcpu;
+}
+
+// The guest ran and left at rip; delivered: it took the virtual interrupt.
+static void leave(u32 code, u64 rip, bool delivered)
+{
+	vmcb.exit_code = code;
+	vmcb.rip = rip;
+	if (delivered)
+		vmcb.int_ctl &= ~INT_CTL_IRQ;
+	if (svm.emulator)
+		emulator_exit(&vcpu);
+	vcpu.rip = vmcb.rip;
+	vcpu.rflags = vmcb.rflags;
+}
+
+static bool window_is_open(void)
+{
+	return (vmcb.int_ctl & INT_CTL_IRQ) && (vmcb.intercept1 & INTERCEPT_VINTR) &&
+	       vmcb.int_vector == VECTOR_SPURIOUS;
+}
+
+TEST(offered_until_delivered)
+{
+	struct vcpu *v = fresh();
+
+	svm_inject(v, EVENT_IRQ, VECTOR, false, 0);
+	CHECK_EQ(vmcb.event_inj, 0);
+	CHECK_EQ(vmcb.int_vector, VECTOR);
+	CHECK(vmcb.int_ctl & INT_CTL_IRQ);
+	CHECK(!(vmcb.intercept1 & INTERCEPT_VINTR));
+	CHECK(svm_injecting(v));
+	leave(VMEXIT_INTR, 0x1000, false);
+	CHECK(svm_injecting(v));
+	CHECK_EQ(vmcb.int_vector, VECTOR);
+	leave(VMEXIT_CPUID, 0x2000, true);
+	CHECK(!svm_injecting(v));
+	CHECK(vmcb.intercept1 & INTERCEPT_VINTR);
+	CHECK_EQ(vmcb.int_vector, VECTOR_SPURIOUS);
+	CHECK(!(vmcb.int_ctl & INT_CTL_IRQ));
+}
+
+TEST(a_window_waits_behind_it)
+{
+	struct vcpu *v = fresh();
+
+	svm_inject(v, EVENT_IRQ, VECTOR, false, 0);
+	svm_irq_window(v, true);
+	CHECK_EQ(vmcb.int_vector, VECTOR);
+	leave(VMEXIT_INTR, 0x1000, false);
+	CHECK(!window_is_open());
+	leave(VMEXIT_CPUID, 0x2000, true);
+	CHECK(window_is_open());
+	svm_irq_window(v, false);
+	CHECK(!window_is_open());
+}
+
+TEST(delivery_cut_short)
+{
+	struct vcpu *v = fresh();
+
+	svm_inject(v, EVENT_IRQ, VECTOR, false, 0);
+	vmcb.exit_int_info = EVENT_VALID | EVENT_TYPE_EXCEPTION | VECTOR;
+	leave(VMEXIT_NPF, 0x1000, false);
+	CHECK_EQ(vmcb.exit_int_info, 0);
+	CHECK(svm_injecting(v));
+}
+
+TEST(reset_withdraws)
+{
+	struct vcpu *v = fresh();
+
+	svm_inject(v, EVENT_IRQ, VECTOR, false, 0);
+	svm_irq_window(v, true);
+	emulator_withdraw(v);
+	CHECK(!svm_injecting(v));
+	CHECK(!(vmcb.int_ctl & INT_CTL_IRQ));
+	CHECK_EQ(svm.emulator, 0);
+}
+
+// An exit between STI and HLT, and then an interrupt: HLT comes first.
+TEST(the_shadow_is_kept)
+{
+	struct vcpu *v = fresh();
+
+	vmcb.int_state = 1;
+	CHECK(!svm_can_irq(v));
+	svm_irq_window(v, true);
+	emulator_shadow(v);
+	CHECK(!(vmcb.int_ctl & INT_CTL_IRQ));
+	CHECK(vmcb.rflags & RFLAGS_TF);
+	vmcb.int_state = 0; // as QEMU leaves it
+	leave(VMEXIT_INTR, 0x1000, false);
+	CHECK_EQ(vmcb.int_state, 1);
+	CHECK(!svm_can_irq(v));
+	CHECK(!(v->rflags & RFLAGS_TF));
+	CHECK(window_is_open());
+	emulator_shadow(v);
+	vmcb.int_state = 0;
+	leave(VMEXIT_HLT, 0x1000, false);
+	CHECK_EQ((u32)vmcb.exit_code, VMEXIT_HLT);
+	CHECK(!(v->rflags & RFLAGS_TF));
+	CHECK_EQ(vmcb.exceptions, EXCEPTIONS_INTERCEPTED);
+	CHECK_EQ(svm.emulator, 0);
+}
+
+TEST(the_shadow_ends_by_a_step)
+{
+	struct vcpu *v = fresh();
+
+	vmcb.int_state = 1;
+	svm_irq_window(v, true);
+	emulator_shadow(v);
+	CHECK_EQ(vmcb.exceptions, ~0u);
+	vmcb.int_state = 0;
+	vmcb.dr6 = 0xffff4ff0;
+	leave(VMEXIT_EXCEPTION + VECTOR_DB, 0x1000, false); // an instruction that jumps to itself
+	CHECK_EQ((u32)vmcb.exit_code, VMEXIT_VINTR);
+	CHECK_EQ(vmcb.dr6, 0xffff0ff0);
+	CHECK_EQ(vmcb.int_state, 0);
+	CHECK(svm_can_irq(v));
+}
+
+TEST(a_step_that_faults)
+{
+	struct vcpu *v = fresh();
+
+	vmcb.int_state = 1;
+	svm_irq_window(v, true);
+	emulator_shadow(v);
+	vmcb.int_state = 0;
+	vmcb.exit_info2 = 0xdead000;
+	leave(VMEXIT_EXCEPTION + VECTOR_PF, 0x1000, false);
+	CHECK_EQ((u32)vmcb.exit_code, VMEXIT_EXCEPTION + VECTOR_PF);
+	CHECK_EQ(vmcb.cr2, 0xdead000);
+	CHECK(!(v->rflags & RFLAGS_TF));
+}
+
+TEST(a_guest_that_steps_itself)
+{
+	struct vcpu *v = fresh();
+
+	vmcb.int_state = 1;
+	vmcb.rflags |= RFLAGS_TF;
+	v->rflags |= RFLAGS_TF;
+	svm_irq_window(v, true);
+	emulator_shadow(v);
+	CHECK(!(vmcb.int_ctl & INT_CTL_IRQ));
+	vmcb.int_state = 0;
+	vmcb.dr6 = 0xffff4ff0;
+	leave(VMEXIT_EXCEPTION + VECTOR_DB, 0x1001, false);
+	CHECK_EQ((u32)vmcb.exit_code, VMEXIT_EXCEPTION + VECTOR_DB); // its own
+	CHECK_EQ(vmcb.dr6, 0xffff4ff0);
+	CHECK(v->rflags & RFLAGS_TF);
+	CHECK(window_is_open());
+}
+
+TEST_MAIN()
