@@ -149,9 +149,6 @@ mezz-test: $(BUILD)/mezz
 system: all guests images
 	@tests/system/run.py --build $(BUILD) $(SYSTEM_FLAGS)
 
-hostile: all guests images
-	@tests/system/run.py --build $(BUILD) hostile
-
 images:
 	@tools/guest-images >$(if $(V),/dev/stdout,/dev/null)
 
@@ -175,5 +172,5 @@ clean:
 	rm -rf build
 
 .PHONY: all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
-	guests-test mezz-test system hostile images run gdb
+	guests-test mezz-test system images run gdb
 -include $(wildcard $(BUILD)/kernel/*/*.d $(BUILD)/kernel/*/*/*.d $(BUILD)/kernel/*/*/*/*.d $(BUILD)/host/*/*.d)

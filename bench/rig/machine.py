@@ -20,9 +20,9 @@ def cpus(mode):
     return MODES[mode][0]
 
 
-def command(mode, memory=MEMORY):
-    """QEMU's command line; peers add to it and do not change it."""
-    return [paths.QEMU, "-M", "q35", "-cpu", CPU, "-smp", str(cpus(mode)), "-m", str(memory),
+def command(mode, memory=MEMORY, spare=0):
+    """QEMU's command line; peers add to it and do not change it. spare: CPUs more, where there are several (docs/emulator.md)."""
+    return [paths.QEMU, "-M", "q35", "-cpu", CPU, "-smp", str(cpus(mode) + (spare if cpus(mode) > 1 else 0)), "-m", str(memory),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
             "-serial", "stdio", "-seed", "1", "-rtc", "base=2026-11-22T00:00:00,clock=vm"] + MODES[mode][1]
 

@@ -98,8 +98,7 @@ def selected(args):
         if name not in names and not any(name in t.groups.split() for t in table.TESTS):
             sys.exit(f'no such test or group: {name}')
     return [t for t in table.TESTS
-            if (t.name in args.names or set(args.names) & set(t.groups.split())
-                or not args.names and 'hostile' not in t.groups.split())]
+            if not args.names or t.name in args.names or set(args.names) & set(t.groups.split())]
 
 
 def run_all(args):
@@ -145,7 +144,7 @@ def repeat(args):
 
 def parse():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('names', nargs='*', metavar='NAME', help='tests or groups; by default all but hostile')
+    p.add_argument('names', nargs='*', metavar='NAME', help='tests or groups; by default all')
     p.add_argument('--model', choices=['micro', 'mono', 'both'], default='both')
     p.add_argument('--build', type=pathlib.Path, default=HERE.parents[1] / 'build')
     p.add_argument('--log', type=pathlib.Path, help='folder for logs (BUILD/system)')

@@ -24,7 +24,7 @@ class Mezzanine(Peer):
         return os.path.join(paths.BUILD, "mezzanine-%s.elf" % self.model)
 
     def command(self, options):
-        return machine.command(options.mode) + ["-kernel", self.elf(), "-initrd", self.bundle(options)]
+        return machine.command(options.mode, spare=1) + ["-kernel", self.elf(), "-initrd", self.bundle(options)]
 
     def bundle(self, options):
         # No virtio disk and no network yet: the tests of these are left out.

@@ -144,9 +144,9 @@ static void svm_flush(struct vcpu *v)
 	svm_of(v)->asid_generation = 0;
 }
 
-// What is done after an exit because the processor is QEMU with several threads: its exit clears a
-// bit of the set of pending interrupts without a lock and may so lose one that another thread
-// raises; a write of CR8 makes it look at its APIC again (docs/emulator.md).
+// What is done after an exit because the processor is QEMU with several threads: its VMRUN changes
+// the set of pending interrupts without a lock and may so lose one that another thread raises; a
+// write of CR8 makes it look at its APIC again (docs/emulator.md).
 static inline void emulator_recheck_interrupts(void)
 {
 	if (svm_features.loses_interrupts)

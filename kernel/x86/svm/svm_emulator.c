@@ -26,7 +26,7 @@ void emulator_withdraw(struct vcpu *v)
 {
 	svm_of(v)->emulator = 0;
 	svm_irq_window(v, false);
-	vmcb_of(v)->int_vector = VECTOR_SPURIOUS; // see svm_irq_window
+	vmcb_of(v)->int_vector = VECTOR_SPURIOUS; // never delivered: VINTR exits
 	vmcb_of(v)->intercept1 |= (u32)INTERCEPT_VINTR;
 }
 

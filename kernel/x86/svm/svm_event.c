@@ -41,9 +41,7 @@ bool svm_can_nmi(const struct vcpu *v)
 	return !svm_of(v)->nmi_masked && !svm_shadow(v);
 }
 
-// A virtual interrupt that always exits (VINTR) just before it would be delivered. Its vector is
-// one that the host ignores: QEMU with several threads may carry V_IRQ over an exit
-// (docs/emulator.md).
+// A virtual interrupt that always exits (VINTR) just before it would be delivered.
 void svm_irq_window(struct vcpu *v, bool on)
 {
 	if (svm_of(v)->emulator & EMULATOR_OFFER)
