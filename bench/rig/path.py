@@ -61,7 +61,7 @@ def free_port():
 
 
 def wait_for(port):
-    """Until QEMU listens; looked up without a connection, which gdb's stub would take for its debugger."""
+    """Until QEMU listens; looked up without a connection, which QEMU would take for its debugger."""
     want = ":%04X" % port
     for _ in range(300):
         if any(want in line and " 0A " in line for line in paths.read("/proc/net/tcp").splitlines()):

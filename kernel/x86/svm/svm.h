@@ -86,8 +86,7 @@ bool svm_nmi_ends(struct vcpu *v);
 
 // svm_emulator.c
 enum {
-	EMULATOR_OFFER =
-		1, // an interrupt is on offer by V_IRQ, until an exit shows that it was delivered
+	EMULATOR_OFFER = 1,  // an interrupt is on offer by V_IRQ, until it was delivered
 	EMULATOR_WINDOW = 2, // a window is wanted after that
 	EMULATOR_SHADOW = 4, // the guest was entered in an interrupt shadow
 	EMULATOR_HIDDEN = 8, // V_IRQ waits for the shadow's end

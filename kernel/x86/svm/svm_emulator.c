@@ -84,7 +84,7 @@ void emulator_exit(struct vcpu *v)
 		emulator_withdraw(v);
 		svm_irq_window(v, window);
 	} else if ((u8)b->exit_int_info == b->int_vector) {
-		b->exit_int_info =
-			0; // its delivery, cut short, looks like an exception's, and it is still on offer
+		// Its delivery, cut short, looks like an exception's; and it is still on offer.
+		b->exit_int_info = 0;
 	}
 }
