@@ -45,8 +45,11 @@ KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-se
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
 KDIRS   := lib kernel/core kernel/x86 kernel/x86/svm kernel/vm devices devices/host_kernel
+# Folders that only one model has.
+KDIRS_mono := kernel/mono drivers drivers/nvme drivers/ahci drivers/virtio drivers/e1000e net storage
+KDIRS_micro := kernel/micro
 KSRC    := $(sort $(wildcard $(KDIRS:%=%/*.c) $(KDIRS:%=%/*.S)))
-ksrc     = $(KSRC) $(sort $(wildcard kernel/$(1)/*.c))
+ksrc     = $(KSRC) $(sort $(wildcard $(KDIRS_$(1):%=%/*.c)))
 kobj     = $(patsubst %,$(BUILD)/kernel/%.o,$(call ksrc,$(1)))
 
 $(BUILD)/kernel/%.c.o: %.c Makefile | $(BUILD)/gen/stamp
