@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The mono model: the parts that only it has.
 #include "kernel/core/model.h"
+#include "drivers/pci.h"
 #include "kernel/core/log.h"
 
 const char *const model_name = "mono";
@@ -8,6 +9,7 @@ const char *const model_name = "mono";
 void model_init(void)
 {
 	log_line("model: mono, I/O is the kernel's");
+	log_line("pci: %u functions", pci_scan());
 }
 
 const char *model_vm_create(struct vm *vm)

@@ -55,3 +55,6 @@ typedef const void *acpi_map_fn(hpa_t a, size_t size);
 // Reads all tables that the root pointer (36 bytes, a copy) leads to. False when the pointer or the
 // root table is no good; info then holds the defaults of a PC (no CPUs, APIC at its usual place).
 bool acpi_read(struct acpi_info *info, const u8 rsdp[36], acpi_map_fn *map);
+
+// What start.c read of this machine.
+extern struct acpi_info acpi_info;

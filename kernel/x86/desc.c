@@ -38,7 +38,7 @@ void interrupt_serial(void);
 void interrupt_other(void);
 void interrupt_spurious(void);
 
-static void gate_set(u32 vector, const void *entry)
+void idt_set(u32 vector, const void *entry)
 {
 	u64 a = (u64)entry;
 
@@ -54,7 +54,7 @@ static void gate_set(u32 vector, const void *entry)
 void idt_init(void)
 {
 	for (u32 v = 0; v < EXCEPTIONS; v++)
-		gate_set(v, exception_entries + v * ENTRY_SIZE);
+		idt_set(v, exception_entries + v * ENTRY_SIZE);
 	idt[VECTOR_DOUBLE_FAULT].ist = 1;
 	idt[VECTOR_NMI].ist = 2;
 	idt[VECTOR_MACHINE_CHECK].ist = 3;
@@ -68,11 +68,11 @@ void idt_init_all(void)
 		panic("no memory for the interrupt descriptor table");
 	memcpy(idt, exceptions, sizeof(exceptions));
 	for (u32 v = EXCEPTIONS; v < VECTORS; v++)
-		gate_set(v, (const void *)interrupt_other);
-	gate_set(VECTOR_TIMER, (const void *)interrupt_timer);
-	gate_set(VECTOR_KICK, (const void *)interrupt_kick);
-	gate_set(VECTOR_SERIAL, (const void *)interrupt_serial);
-	gate_set(VECTOR_SPURIOUS, (const void *)interrupt_spurious);
+		idt_set(v, (const void *)interrupt_other);
+	idt_set(VECTOR_TIMER, (const void *)interrupt_timer);
+	idt_set(VECTOR_KICK, (const void *)interrupt_kick);
+	idt_set(VECTOR_SERIAL, (const void *)interrupt_serial);
+	idt_set(VECTOR_SPURIOUS, (const void *)interrupt_spurious);
 }
 
 // A 64-bit TSS descriptor takes two entries; "available", so that LTR accepts it.

@@ -23,7 +23,7 @@
 #include "kernel/x86/xstate.h"
 
 static struct boot_info boot_info;
-static struct acpi_info acpi_info;
+struct acpi_info acpi_info;
 
 // The boot CPU until it gets a page of its own, so that an early exception can be reported.
 static struct pcpu early_pcpu;

@@ -31,6 +31,9 @@ struct trap_frame {
 void idt_init(void);
 void idt_init_all(void);
 
+// One vector's entry, for all CPUs.
+void idt_set(u32 vector, const void *entry);
+
 // Loads this CPU's GDT, TSS, IDT and GS base.
 struct pcpu;
 void desc_load(struct pcpu *p);

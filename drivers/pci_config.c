@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// PCI configuration space: by memory (ECAM, PCI Express base 4.0, 7.2.2), or by two ports (PCI 3.0, 3.2.2.3.2).
+#include "drivers/pci.h"
+#include "kernel/core/log.h"
+#include "kernel/x86/acpi.h"
+#include "kernel/x86/paging.h"
+#include "kernel/x86/port.h"
+
+#define PORT_ADDRESS 0xCF8
+#define PORT_DATA    0xCFC
+#define BUS_SIZE     MiB
+#define BUSES        256u
+#define PORT_SPACE   256u // bytes of a function's space that the ports reach
+
+// Each bus is mapped when it is first looked at; `tried` are those for which that is settled.
+static volatile u8 *ecam[BUSES];
+static bool tried[BUSES];
+
+// Where the space of the bus lies, of segment 0; the base in MCFG is that of bus 0 even if it begins later.
+static hpa_t ecam_of(u8 bus)
+{
+	for (u32 i = 0; i < acpi_info.ecam_count; i++) {
+		u64 base = acpi_info.ecams[i].base.v;
+
+		if (acpi_info.ecams[i].segment || bus < acpi_info.ecams[i].first_bus ||
+			bus > acpi_info.ecams[i].last_bus)
+			continue;
+		if (base && IS_ALIGNED(base, BUS_SIZE) && base < BIT(52) - BUSES * BUS_SIZE)
+			return hpa(base + bus * BUS_SIZE);
+	}
+	return HPA_NONE;
+}
+
+static volatile u8 *ecam_map(u8 bus)
+{
+	if (!tried[bus]) {
+		hpa_t a = ecam_of(bus);
+
+		tried[bus] = true;
+		ecam[bus] = hpa_is_none(a) ? NULL : mmio_map(a, BUS_SIZE);
+	}
+	return ecam[bus];
+}
+
+static void port_select(u16 address, u32 offset)
+{
+	port_out32(PORT_ADDRESS, BIT(31) | (u32)address << 8 | (offset & 0xFC));
+}
+
+u32 pci_read32(u16 address, u32 offset)
+{
+	volatile u8 *bus = ecam_map((u8)(address >> 8));
+
+	ASSERT(IS_ALIGNED(offset, 4) && offset < PAGE_SIZE);
+	if (bus)
+		return mmio_read32(bus + (u32)(address & 0xFF) * PAGE_SIZE + offset);
+	if (offset >= PORT_SPACE)
+		return ~0u;
+	port_select(address, offset);
+	return port_in32(PORT_DATA);
+}
+
+void pci_write32(u16 address, u32 offset, u32 v)
+{
+	volatile u8 *bus = ecam_map((u8)(address >> 8));
+
+	ASSERT(IS_ALIGNED(offset, 4) && offset < PAGE_SIZE);
+	if (bus) {
+		mmio_write32(bus + (u32)(address & 0xFF) * PAGE_SIZE + offset, v);
+	} else if (offset < PORT_SPACE) {
+		port_select(address, offset);
+		port_out32(PORT_DATA, v);
+	}
+}
+
+u32 pci_root_buses(u8 *buses, u32 max)
+{
+	u32 n = 0;
+
+	if (n < max)
+		buses[n++] = 0;
+	for (u32 i = 0; i < acpi_info.ecam_count && n < max; i++)
+		if (!acpi_info.ecams[i].segment && acpi_info.ecams[i].first_bus)
+			buses[n++] = acpi_info.ecams[i].first_bus;
+	return n;
+}

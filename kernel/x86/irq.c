@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Vectors for the interrupts of devices that the kernel drives itself. The same vector is used on every
+// CPU, so a message that reaches another CPU than meant is still handled.
+#include "kernel/x86/irq.h"
+#include "kernel/core/pcpu.h"
+#include "kernel/x86/irq_entry.h"
+#include "kernel/x86/lapic.h"
+#include "kernel/x86/trap.h"
+#include "lib/errno.h"
+
+#define MSI_ADDRESS  0xFEE00000ull
+#define APIC_ID_MAX  254 // more does not fit into a message without interrupt remapping
+#define VECTOR_FIRST 0x30u
+
+struct irq {
+	irq_fn *fn;
+	void *arg;
+};
+
+static struct irq irqs[IRQ_COUNT];
+static u32 used;
+
+extern const char irq_entries[];
+
+// Called by irq_entry.S.
+void irq_dispatch(u64 n);
+
+void irq_dispatch(u64 n)
+{
+	lapic_eoi(); // first: what the device sends from now on comes again
+	irqs[n].fn(irqs[n].arg);
+}
+
+int irq_alloc(struct pcpu *p, irq_fn *fn, void *arg, struct irq_message *out)
+{
+	u32 n = used;
+
+	if (n == IRQ_COUNT || p->apic_id > APIC_ID_MAX)
+		return -ENOSPC;
+	used++;
+	irqs[n] = (struct irq){fn, arg};
+	idt_set(VECTOR_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);
+	*out = (struct irq_message){MSI_ADDRESS | p->apic_id << 12, VECTOR_FIRST + n};
+	return (int)(VECTOR_FIRST + n);
+}
