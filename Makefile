@@ -103,7 +103,7 @@ ANY_C   := %.c
 linked   = $(shell sed -n 's,^// link: ,,p' $(1))
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h drivers/*.h storage/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
+$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h mezz/*.h kernel/*/*.h devices/*.h drivers/*.h storage/*.h net/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(call say,UNIT)
 	$(Q)$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
