@@ -48,3 +48,15 @@ void host_console_room(struct host *h);
 
 // One line of the log about this VM; the host bounds how many (a guest may provoke it).
 __attribute__((format(printf, 2, 3))) void host_log(struct host *h, const char *fmt, ...);
+
+// ---- networks: what stands behind a virtual network card
+
+struct host_net; // one for each card, given to its device by the host, whose own affair it is
+struct net_frame;
+
+// A frame from the guest, which net_offload_check (net/offload.h) let pass. It is valid during the call, in which the
+// host copies what it keeps: what its segments name is guest memory. Frames may be dropped, as on any network.
+void host_net_send(struct host_net *n, const struct net_frame *f);
+
+// The card had no room for a frame (virtio_net_receive), and may have some now. Must not call back.
+void host_net_room(struct host_net *n);

@@ -266,20 +266,28 @@ bool virtqueue_wants_interrupt(struct virtqueue *q)
 	return (u16)(new - READ_ONCE(*used_event(q)) - 1) < (u16)(new - old);
 }
 
-bool virtqueue_set_kicks(struct virtqueue *q, bool on)
+bool virtqueue_await(struct virtqueue *q, u16 seen)
 {
 	u16 pending;
 
 	if (!queue_usable(q))
 		return false;
 	if (!q->event_idx)
-		WRITE_ONCE(*used_flags(q), (u16)(on ? 0 : USED_NO_NOTIFY));
-	else if (on)
-		WRITE_ONCE(*avail_event(q), q->s.next_avail);
-	if (!on)
-		return false; // an old avail_event is behind the driver: it tells of nothing
+		WRITE_ONCE(*used_flags(q), (u16)0);
+	else
+		WRITE_ONCE(*avail_event(q), (u16)(q->s.next_avail + seen));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return queue_pending(q, &pending) && pending;
+	return queue_pending(q, &pending) && pending > seen;
+}
+
+bool virtqueue_set_kicks(struct virtqueue *q, bool on)
+{
+	if (on)
+		return virtqueue_await(q, 0);
+	// With the event index an old avail_event is behind the driver: it tells of nothing.
+	if (queue_usable(q) && !q->event_idx)
+		WRITE_ONCE(*used_flags(q), (u16)USED_NO_NOTIFY);
+	return false;
 }
 
 // ---------------------------------------------------------------- copies

@@ -86,6 +86,10 @@ bool virtqueue_wants_interrupt(struct virtqueue *q);
 // are available already, of which the driver may not tell again.
 bool virtqueue_set_kicks(struct virtqueue *q, bool on);
 
+// As virtqueue_set_kicks(q, true), for a device that has seen that many available chains, took none, and needs more:
+// true when there are more already.
+bool virtqueue_await(struct virtqueue *q, u16 seen);
+
 // Copies from the readable, or to the writable part of a chain, beginning `offset` bytes into it. Returns the bytes
 // copied: fewer than len at the end of the chain, or where it is not RAM (the queue is broken then).
 size_t virtqueue_read(

@@ -25,6 +25,7 @@ void host_test_clear(struct host *h)
 			memset(h->page[i], 0, PAGE_SIZE);
 	memset((u8 *)h + sizeof(h->page), 0, sizeof(*h) - sizeof(h->page));
 	h->console_room = HOST_TEST_CONSOLE;
+	h->net.host = h;
 }
 
 void host_test_destroy(struct host *h)
@@ -148,4 +149,27 @@ void host_log(struct host *h, const char *fmt, ...)
 {
 	(void)fmt;
 	h->logs++;
+}
+
+void host_net_send(struct host_net *n, const struct net_frame *f)
+{
+	struct host *h = n->host;
+	size_t len = f->head_len;
+
+	memcpy(h->net_bytes, f->head, len);
+	for (u32 i = 0; i < f->segs; i++) {
+		if (len + f->seg[i].len > sizeof(h->net_bytes))
+			abort();
+		memcpy(h->net_bytes + len, f->seg[i].at, f->seg[i].len);
+		len += f->seg[i].len;
+	}
+	if (len != f->length)
+		abort();
+	h->net_last = *f;
+	h->net_frames++;
+}
+
+void host_net_room(struct host_net *n)
+{
+	n->host->net_rooms++;
 }

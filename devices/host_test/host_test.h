@@ -5,12 +5,17 @@
 #pragma once
 
 #include "devices/host.h"
+#include "net/frame.h"
 
 #define HOST_TEST_PAGES   24u
 #define HOST_TEST_HOLE    20u // this page is not RAM
 #define HOST_TEST_MSIS    64u
 #define HOST_TEST_TIMERS  8u
 #define HOST_TEST_CONSOLE 16384u
+
+struct host_net {
+	struct host *host;
+};
 
 struct host {
 	u8 *page[HOST_TEST_PAGES];
@@ -31,6 +36,12 @@ struct host {
 	size_t console_room; // bytes that it takes from now on
 	u32 console_rooms;   // calls of host_console_room
 	u32 logs;
+
+	struct host_net net;       // what a card is to be given
+	u32 net_frames;            // that were sent
+	u32 net_rooms;             // calls of host_net_room
+	struct net_frame net_last; // the last one; its bytes are in net_bytes
+	u8 net_bytes[NET_FRAME_MAX];
 };
 
 struct host *host_test_create(void);  // exits the process if there is no memory

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// virtio-net (virtio 1.2, section 5.1): offloads, mergeable buffers, several queue pairs, control queue, link status.
+//
+//	guest -> transmit queue -> net_offload_check -> host_net_send
+//	guest <- receive queue <- a checksum or packets made in software if the driver lacks the offload <- virtio_net_receive
+//
+// The card has one address and the driver cannot change it: the host's port is locked to it.
+#pragma once
+
+#include "devices/virtio.h"
+#include "net/offload.h"
+
+#define VIRTIO_NET_QUEUE 256u // entries of each queue
+#define VIRTIO_NET_PAIRS 8u   // of queues at most
+#define VIRTIO_NET_PIECES                                                                          \
+	320u // of a frame in guest memory: segments, each cut at 4 KiB boundaries if need be
+#define VIRTIO_NET_MERGE    64u      // buffers that one packet may take
+#define VIRTIO_NET_ADDRS    64u      // of each kind in the filter's table
+#define VIRTIO_NET_FLOWS    256u     // remembered for the choice of a receive queue
+#define VIRTIO_NET_PAUSE_NS 50000ull // a call has moved a queue full of frames: go on after
+
+#define VIRTIO_NET_F_CSUM          BIT(0)
+#define VIRTIO_NET_F_GUEST_CSUM    BIT(1)
+#define VIRTIO_NET_F_MTU           BIT(3)
+#define VIRTIO_NET_F_MAC           BIT(5)
+#define VIRTIO_NET_F_GUEST_TSO4    BIT(7)
+#define VIRTIO_NET_F_GUEST_TSO6    BIT(8)
+#define VIRTIO_NET_F_GUEST_ECN     BIT(9)
+#define VIRTIO_NET_F_HOST_TSO4     BIT(11)
+#define VIRTIO_NET_F_HOST_TSO6     BIT(12)
+#define VIRTIO_NET_F_HOST_ECN      BIT(13)
+#define VIRTIO_NET_F_MRG_RXBUF     BIT(15)
+#define VIRTIO_NET_F_STATUS        BIT(16)
+#define VIRTIO_NET_F_CTRL_VQ       BIT(17)
+#define VIRTIO_NET_F_CTRL_RX       BIT(18)
+#define VIRTIO_NET_F_CTRL_RX_EXTRA BIT(20)
+#define VIRTIO_NET_F_MQ            BIT(22)
+#define VIRTIO_NET_F_CTRL_MAC_ADDR BIT(23)
+
+// Which frames the driver wants (5.1.6.5.1); after a reset all, until it says otherwise.
+struct virtio_net_filter {
+	u8 promisc, allmulti, alluni, nomulti, nouni, nobcast;
+	u16 addrs[2]; // of unicast and multicast addresses
+	u8 addr[2][VIRTIO_NET_ADDRS][NET_ADDR];
+};
+
+struct virtio_net {
+	struct virtio_device dev;
+	struct host_net *net;
+	struct virtqueue
+		queue[2 * VIRTIO_NET_PAIRS + 1]; // receive, transmit, receive, ..., control
+	struct host_timer later;
+	u8 addr[NET_ADDR];
+	u16 pairs;        // that there are
+	u16 active_pairs; // that the driver uses
+	bool link;
+	bool starved[VIRTIO_NET_PAIRS]; // the host waits for buffers in the pair's receive queue
+	struct virtio_net_filter filter;
+	u8 flow[VIRTIO_NET_FLOWS]; // the pair that sent the flow last
+	u64 dropped_bad;           // frames from the guest that were nonsense
+	// Of the chain in hand.
+	struct virtqueue_seg seg[VIRTIO_NET_QUEUE], first[VIRTIO_NET_QUEUE];
+	struct net_segment piece[VIRTIO_NET_PIECES];
+	struct net_cut cut;
+};
+
+// pairs: 1 .. VIRTIO_NET_PAIRS. The link is up.
+void virtio_net_init(struct virtio_net *n, struct host *h, struct host_net *net,
+	const u8 addr[NET_ADDR], unsigned pairs);
+void virtio_net_destroy(struct virtio_net *n); // host_timer_destroy's rule holds
+
+// A frame for the guest, whose bytes do not change meanwhile, and that passed net_offload_check somewhere.
+enum virtio_net_taken {
+	VIRTIO_NET_TAKEN, // or nobody wants it: the device does not run, the link is down, it was filtered out
+	VIRTIO_NET_FULL, // no buffers: to be offered again after host_net_room, with the same *packet
+};
+// *packet: how many packets of it were taken already; 0 for a new frame.
+enum virtio_net_taken virtio_net_receive(
+	struct virtio_net *n, const struct net_frame *f, u32 *packet);
+// After a batch of virtio_net_receive: interrupts, and what virtio_check does.
+void virtio_net_receive_end(struct virtio_net *n);
+
+// The link goes up or down; the driver is told.
+void virtio_net_set_link(struct virtio_net *n, bool up);
+
+// State for save and restore.
+struct virtio_net_state {
+	struct virtio_state virtio;
+	struct virtqueue_state queue[2 * VIRTIO_NET_PAIRS + 1]; // those that are not there are zero
+	u16 active_pairs;
+	u8 link;
+	u8 reserved[5]; // zero
+	struct virtio_net_filter filter;
+};
+
+void virtio_net_save(const struct virtio_net *n, struct virtio_net_state *s);
+bool virtio_net_load(struct virtio_net *n, const struct virtio_net_state *s); // as virtio_load
+
+// ---- between the device's own files
+
+#define VIRTIO_NET_HEADER 12u // struct virtio_net_hdr with num_buffers (5.1.6)
+
+struct virtio_net_header {
+	struct net_offload offload;
+	u16 buffers;
+};
+
+static inline struct virtio_net *virtio_net_of(struct virtio_device *d)
+{
+	return container_of(d, struct virtio_net, dev);
+}
+
+unsigned virtio_net_control_queue(const struct virtio_net *n);
+void virtio_net_control(struct virtio_net *n); // virtio_net_control.c
+void virtio_net_filter_reset(struct virtio_net *n);
+bool virtio_net_filter_wants(const struct virtio_net *n, u64 dst);
+// Sends what is in the pair's transmit queue; true: not all, as a call has its share.
+bool virtio_net_transmit(struct virtio_net *n, unsigned pair); // virtio_net_tx.c
+unsigned virtio_net_flow(
+	const u8 *head, u32 len); // a number for both directions of a flow, below VIRTIO_NET_FLOWS
