@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The mono model: the parts that only it has.
 #include "kernel/core/model.h"
+#include "drivers/nvme/nvme.h"
 #include "drivers/pci.h"
 #include "kernel/core/log.h"
 
@@ -10,6 +11,7 @@ void model_init(void)
 {
 	log_line("model: mono, I/O is the kernel's");
 	log_line("pci: %u functions", pci_scan());
+	nvme_init();
 }
 
 const char *model_vm_create(struct vm *vm)

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// Disks of the machine, as the mono kernel uses them.
+//
+// A driver registers a controller (its queues) and the disks behind it; partitions are found by the kernel.
+// Users open a device by name and submit requests. The layer between cuts a request into pieces that the
+// driver's limits allow, copies what they do not, starts pieces as slots become free, and watches the time:
+// a piece that fails ends its request with an error; one that does not answer makes the driver abort it or
+// reset the controller. What was in flight with it is then started once more, and fails if that happens to
+// it twice.
+//
+// Locks: each queue has one, rank LOCK_BLOCK; a request belongs to the queue of the CPU that submitted it.
+#pragma once
+
+#include "kernel/core/spinlock.h"
+#include "kernel/core/timer.h"
+#include "lib/addr.h"
+
+#define BLOCK_SECTOR 512u
+#define BLOCK_QUEUES 16
+#define BLOCK_NAME   24
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_ZERO };
+
+struct block_segment {
+	hpa_t at;
+	u32 len; // bytes
+};
+
+// What one command of a disk can do.
+struct block_limits {
+	u32 block_size;     // 512 .. 4096: unit of everything
+	u32 physical_block; // what is written best as a whole
+	u32 max_bytes;      // of data, a multiple of 4096
+	u32 max_segments;
+	u32 align; // of each segment's address and length, a power of two; at most block_size
+	u32 page;  // not 0: only the first segment may begin, only the last end, off its multiples
+	u64 max_discard; // sectors, 0: the disk cannot
+	u64 max_zero;
+	bool read_only;
+};
+
+// A part of a request that is one command.
+struct block_piece {
+	u64 sector;  // of the disk
+	u64 sectors; // 0 for a flush
+	u32 segment; // where its data begins
+	u32 offset;  // in that segment
+	bool bounced;
+	struct block_segment buffer; // the data's place then
+};
+
+struct block_request {
+	enum block_op op;
+	u64 sector, count; // of 512 bytes, within the device
+	const struct block_segment *segments;
+	u32 segment_count; // together count * 512 bytes for READ and WRITE, else none
+	// Called once, with no lock held and interrupts off, on any CPU: err is 0, -EIO, or -ENODEV when the
+	// disk is gone. Never from within block_submit.
+	void (*done)(struct block_request *r, int err);
+
+	// The layer's, from submit to done; a driver reads disk, op and piece and may use slot.
+	struct list link;
+	struct block_disk *disk;
+	struct block_piece piece;
+	u64 left; // sectors behind the piece
+	u64 deadline;
+	int err;
+	u16 slot;
+	u8 retries;
+	u8 expiries;
+};
+
+// One queue of a controller. A driver embeds it.
+struct block_queue {
+	struct spinlock lock; // rank LOCK_BLOCK
+	struct block_controller *controller;
+	struct list waiting;  // to be started, in order
+	struct list active;   // with the device; by deadline
+	struct list finished; // to be told
+	struct timer timer;   // about the first of the active
+	bool stopped;         // nothing is started: a reset is under way
+	bool started;         // something was, and the device does not know yet
+	struct block_request *bounce_user;
+	u8 *bounce;
+};
+
+// With the queue's lock held.
+struct block_driver {
+	// Gives r->piece to the device: 0; -EAGAIN: no slot is free, a completion will come.
+	int (*start)(struct block_queue *q, struct block_request *r);
+	// Tells the device of what was started.
+	void (*kick)(struct block_queue *q);
+	// r has not been answered in time (r->expiries: how often that was, 1 at first). True: wait as
+	// long again. False: r waits for the reset that the driver has begun.
+	bool (*expire)(struct block_queue *q, struct block_request *r);
+};
+
+struct block_controller {
+	const struct block_driver *driver;
+	char name[16];
+	u32 queue_count;
+	struct block_queue *queues[BLOCK_QUEUES];
+	bool dead;
+};
+
+struct block_disk {
+	struct block_controller *controller;
+	char name[BLOCK_NAME];
+	char id[21]; // serial number, printable
+	u64 sectors; // of 512 bytes
+	u32 unit;    // the driver's: namespace, port, ...
+	struct block_limits limits;
+};
+
+// A disk or a partition of one.
+struct block_device {
+	char name[BLOCK_NAME]; // nvme0n1, nvme0n1p3
+	char partuuid[37];     // of a partition: 8-4-4-4-12 hexadecimal digits in lower case
+	struct block_disk *disk;
+	u64 first, sectors;
+	bool written; // somebody has it open for writing
+};
+
+// ---------------------------------------------------------------- for users
+
+// The device of this name or PARTUUID; NULL: there is none.
+struct block_device *block_find(const char *name);
+
+// Takes it for use. NULL, or why not: a device is opened for writing once, and not while a device that
+// overlaps it is. Any number may read.
+const char *block_open(struct block_device *d, bool write);
+void block_close(struct block_device *d, bool write);
+
+// Hands over a request; it and its segments stay in place until done. 0; -EINVAL: it makes no sense for this
+// device; -EROFS; -ENODEV: the disk is gone. done is called only after 0. Any CPU, locks below LOCK_BLOCK.
+int block_submit(struct block_device *d, struct block_request *r);
+
+// After a batch of submits on this CPU: lets the device begin.
+void block_commit(struct block_device *d);
+
+// Start only: reads and waits. 0 or an error.
+int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes);
+
+// ---------------------------------------------------------------- for drivers, at start
+
+// Prepares a queue; 0 or -ENOMEM.
+int block_queue_init(struct block_queue *q, struct block_controller *c);
+
+// A disk that works: logs it and finds its partitions. It stays for good.
+void block_register(struct block_disk *disk);
+
+// ---------------------------------------------------------------- for drivers, with the queue's lock held
+
+// The piece has ended.
+void block_complete(struct block_queue *q, struct block_request *r, int err);
+
+// The pieces of physical memory of r->piece, one at each call; false: no more.
+struct block_cursor {
+	const struct block_segment *segment;
+	u64 left;
+	u32 offset;
+};
+void block_cursor_start(struct block_cursor *c, const struct block_request *r);
+bool block_cursor_next(struct block_cursor *c, struct block_segment *out);
+
+// ---------------------------------------------------------------- for drivers, with no lock held by them
+
+// At the end of an interrupt, with the queue's lock, which it gives back: starts what waits, tells of what ended.
+void block_queue_end(struct block_queue *q);
+
+// A reset: from block_stop on nothing is started; it returns when no start is under way. Once the device is
+// known not to touch memory any more and its queues are new, block_resume starts again what was in flight, or
+// block_dead ends everything with -ENODEV.
+void block_stop(struct block_controller *c);
+void block_resume(struct block_controller *c);
+void block_dead(struct block_controller *c);
+
+// block_devices.c: the list of them, for keys and tests; i from 0, NULL: no more.
+struct block_device *block_at(u32 i);
