@@ -18,7 +18,7 @@ enum { VIRTIO_CONSOLE_RX, VIRTIO_CONSOLE_TX, VIRTIO_CONSOLE_QUEUES };
 struct virtio_console {
 	struct virtio_device dev;
 	struct virtqueue queue[VIRTIO_CONSOLE_QUEUES];
-	struct virtqueue_seg seg[VIRTIO_CONSOLE_QUEUE]; // of the chain in hand
+	struct host_segment seg[VIRTIO_CONSOLE_QUEUE]; // of the chain in hand
 	struct host_timer later;
 	u64 tx_done; // bytes already written of the chain at the head of the transmit queue
 	u32 in_head; // input[] is a ring: its oldest byte

@@ -60,3 +60,71 @@ void host_net_send(struct host_net *n, const struct net_frame *f);
 
 // The card had no room for a frame (virtio_net_receive), and may have some now. Must not call back.
 void host_net_room(struct host_net *n);
+
+// A piece of guest memory that a chain named. Whoever touches it checks that it is RAM.
+struct host_segment {
+	u64 gpa; // gpa + len does not wrap
+	u32 len; // may be 0
+};
+
+// ---- block stores: what stands behind a virtual disk
+
+struct host_block; // one for each disk, given to its device by the host, whose own affair it is
+
+enum host_block_op {
+	HOST_BLOCK_READ,  // into the segments
+	HOST_BLOCK_WRITE, // from the segments
+	HOST_BLOCK_FLUSH,
+	HOST_BLOCK_DISCARD, // what the sectors hold matters no more: any content until they are written
+	HOST_BLOCK_ZERO, // they read as zeros from then on
+};
+
+enum host_block_status {
+	HOST_BLOCK_OK,
+	HOST_BLOCK_ERROR, // sectors of a READ or WRITE: any mixture of done and not done
+	HOST_BLOCK_UNSUPPORTED,
+	HOST_BLOCK_NOT_RAM, // a segment was not RAM
+};
+
+// Constant while the VM lives.
+struct host_block_info {
+	u64 sectors;        // of 512 bytes, whatever block_size is
+	u32 block_size;     // bytes; sector and count of a request must be whole blocks
+	u32 physical_block; // bytes, what the store writes at once; a power of two times block_size
+	bool read_only, discard, zero;
+	u32 max_segments; // that are useful in a READ or WRITE; more are taken, too
+	u64 max_sectors;  // of one DISCARD or ZERO
+	char id[20];      // for people; not terminated when it is full
+};
+
+struct host_block_request {
+	enum host_block_op op;
+	u64 sector; // of 512 bytes
+	u64 count;  // sectors; of READ and WRITE: what the segments hold
+	const struct host_segment *segment;
+	u32 segments;
+	void (*done)(struct host_block_request *r, enum host_block_status status);
+	u64 space[8]; // the host's, from submit to done
+};
+
+const struct host_block_info *host_block_info(const struct host_block *b);
+
+// Begins a request; it and its segments stay as they are until done() was called: once, like any entry of the device,
+// perhaps before submit returns. The host checks everything but the caller's own fields: range, blocks, whether a
+// segment is RAM. It copies or transfers at any time until done(); it bounds what one call costs.
+//
+// Order: requests in flight together are done in any order. A FLUSH that is done with OK covers each WRITE, DISCARD and
+// ZERO whose done() was called before the FLUSH was submitted: they outlive a loss of power (as far as the store is of
+// a kind that outlives anything; docs/disks.md).
+void host_block_submit(struct host_block *b, struct host_block_request *r);
+
+// The end of a batch of submits: what was held back to go together goes now.
+void host_block_commit(struct host_block *b);
+
+// The device forgets what is in flight: requests that the host can end early it ends now (done() with ERROR), the
+// others are done as usual.
+void host_block_cancel(struct host_block *b);
+
+// Who is called, like any entry of the device, after a series of done() that did not happen within submit, commit or
+// cancel: to tell the driver of all of them at once. Set once, by the device's init.
+void host_block_on_idle(struct host_block *b, void (*idle)(void *device), void *device);

@@ -60,6 +60,8 @@ void virtio_set_status(struct virtio_device *d, u8 value)
 		virtio_reset(d);
 		return;
 	}
+	if (d->resetting)
+		return;
 	if (added & VIRTIO_FEATURES_OK && !acceptable)
 		added &= (u8)~VIRTIO_FEATURES_OK;
 	if (added & VIRTIO_DRIVER_OK && !((d->status | added) & VIRTIO_FEATURES_OK))

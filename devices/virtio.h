@@ -26,7 +26,7 @@ enum virtio_status {
 #define VIRTIO_F_EVENT_IDX     BIT(29)
 #define VIRTIO_F_VERSION_1     BIT(32)
 
-enum virtio_type { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_CONSOLE = 3 };
+enum virtio_type { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_BLOCK = 2, VIRTIO_TYPE_CONSOLE = 3 };
 
 struct virtio_device;
 
@@ -37,7 +37,8 @@ struct virtio_device_ops {
 
 	// The device runs from now on, or again; chains may be available already.
 	void (*start)(struct virtio_device *d);
-	// All is as after power-on; queues and features are already.
+	// All is as after power-on; queues and features are already. A device that has something in flight ends with
+	// virtio_reset_pending(d, true) and calls virtio_reset() again when it has not.
 	void (*reset)(struct virtio_device *d);
 	// The driver notified queue (below d->queues) of a running device.
 	void (*notify)(struct virtio_device *d, unsigned queue);
@@ -63,6 +64,7 @@ struct virtio_device {
 	u8 status;
 	u8 generation; // of the device's configuration
 	bool dma;      // the transport may reach memory
+	bool resetting;
 };
 
 // The caller has filled in ops, host, queue, queues, queue_size and, in offered, the device's own features.
@@ -79,6 +81,13 @@ void virtio_notify(struct virtio_device *d, unsigned queue);
 static inline bool virtio_running(const struct virtio_device *d)
 {
 	return d->dma && (d->status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+}
+
+// By the device, at the end of ops->reset, if it is one whose resets may take time: is this one still underway?
+static inline void virtio_reset_pending(struct virtio_device *d, bool underway)
+{
+	d->resetting = underway;
+	d->status = underway ? VIRTIO_NEEDS_RESET : 0;
 }
 
 // By the device. After a batch of virtqueue_push: an interrupt if the driver wants one.

@@ -59,7 +59,7 @@ struct virtio_net {
 	u8 flow[VIRTIO_NET_FLOWS]; // the pair that sent the flow last
 	u64 dropped_bad;           // frames from the guest that were nonsense
 	// Of the chain in hand.
-	struct virtqueue_seg seg[VIRTIO_NET_QUEUE], first[VIRTIO_NET_QUEUE];
+	struct host_segment seg[VIRTIO_NET_QUEUE], first[VIRTIO_NET_QUEUE];
 	struct net_segment piece[VIRTIO_NET_PIECES];
 	struct net_cut cut;
 };

@@ -183,7 +183,7 @@ static bool chain_add(struct virtqueue *q, struct virtqueue_chain *c, const stru
 	}
 	if (c->read_bytes + c->write_bytes > 4 * GiB)
 		return queue_break(q, "chain of more than 4 GiB");
-	c->seg[c->segs++] = (struct virtqueue_seg){.gpa = d->addr, .len = d->len};
+	c->seg[c->segs++] = (struct host_segment){.gpa = d->addr, .len = d->len};
 	return true;
 }
 
@@ -299,7 +299,7 @@ static size_t segs_copy(struct virtqueue *q, const struct virtqueue_chain *c, u1
 	size_t done = 0;
 
 	for (u16 i = from; i < to && done < len; i++) {
-		const struct virtqueue_seg *s = &c->seg[i];
+		const struct host_segment *s = &c->seg[i];
 		size_t n;
 
 		if (offset >= s->len) {

@@ -46,14 +46,10 @@ struct virtqueue {
 	struct virtqueue_part desc, avail, used;
 };
 
-struct virtqueue_seg {
-	u64 gpa; // not checked to be RAM; gpa + len does not wrap
-	u32 len; // may be 0
-};
-
 // A chain, copied and checked. The first `readable` segments are for the device to read, the others to be written.
 struct virtqueue_chain {
-	struct virtqueue_seg *seg; // room for `max`, the caller's
+	struct host_segment
+		*seg; // room for `max`, the caller's; not checked to be RAM, they do not wrap
 	u16 max;
 	u16 segs;
 	u16 readable;

@@ -30,7 +30,7 @@ static void chain_check(const struct virtqueue *q, const struct virtqueue_chain 
 
 static void queue_use(struct input *in, struct virtqueue *q)
 {
-	static struct virtqueue_seg segs[VIRTQUEUE_MAX];
+	static struct host_segment segs[VIRTQUEUE_MAX];
 	struct virtqueue_chain c = {.seg = segs, .max = (u16)(1 + input_u8(in))};
 	bool broken = q->broken;
 	u8 buf[300];

@@ -13,7 +13,7 @@
 struct echo { // copies the readable part of each chain into its writable part
 	struct virtio_device dev;
 	struct virtqueue queue[2];
-	struct virtqueue_seg seg[16];
+	struct host_segment seg[16];
 	unsigned starts, resets, notifies;
 	u8 config[6];
 };

@@ -10,7 +10,7 @@
 #define TABLE  0x4000u // indirect
 #define DATA   0x8000u
 
-static struct virtqueue_seg segs[VIRTQUEUE_MAX];
+static struct host_segment segs[VIRTQUEUE_MAX];
 static struct virtqueue_chain chain = {.seg = segs, .max = VIRTQUEUE_MAX};
 
 static struct virtqueue queue_at(
