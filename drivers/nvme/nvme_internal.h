@@ -58,8 +58,9 @@ struct nvme {
 	bool created; // all queues were made once: fewer will not do any more
 	const char *trouble;
 	u32 resets;
-	u32 aborts;  // sent, and their answers not seen
-	u32 entries; // of each queue
+	u64 reset_at; // the last one
+	u32 aborts;   // sent, and their answers not seen
+	u32 entries;  // of each queue
 
 	struct nvme_ring admin;
 	u32 queue_count;

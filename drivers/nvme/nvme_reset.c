@@ -13,7 +13,8 @@
 
 #define STEP_NS    1000000ull
 #define ADMIN_NS   5000000000ull // for one admin command
-#define RESETS_MAX 16            // more in the life of the machine, and it is of no use
+#define RESETS_MAX 16            // without QUIET_NS between two of them: it is of no use any more
+#define QUIET_NS   600000000000ull
 
 static void enter(struct nvme *n, enum nvme_state state, u64 ticks)
 {
@@ -194,6 +195,9 @@ void nvme_reset_timer(struct timer *t)
 	if (n->state == NVME_STOP) {
 		log_line("%s: reset: %s", n->block.name, n->trouble);
 		block_stop(&n->block);
+		if (time_to_ns(time_now() - n->reset_at) > QUIET_NS)
+			n->resets = 0;
+		n->reset_at = time_now();
 		if (n->resets++ == RESETS_MAX)
 			die(n, "it was reset too often");
 	}

@@ -4,6 +4,7 @@
 #include "drivers/nvme/nvme.h"
 #include "drivers/pci.h"
 #include "kernel/core/log.h"
+#include "kernel/mono/disktest.h"
 
 const char *const model_name = "mono";
 
@@ -12,6 +13,7 @@ void model_init(void)
 	log_line("model: mono, I/O is the kernel's");
 	log_line("pci: %u functions", pci_scan());
 	nvme_init();
+	disktest_run();
 }
 
 const char *model_vm_create(struct vm *vm)

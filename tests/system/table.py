@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
+import disks
 import hostile
 import scripts
 from machine import debian, tiny
@@ -116,6 +117,16 @@ def inside():
                after=scripts.panic_tells, models=BOTH, groups='inside')
 
 
+NVME = '-device nvme,drive=d0,serial=scratch'
+
+
+def native_disks():
+    """The mono kernel's own drivers."""
+    yield Test('disk-nvme', [], alone=disks.works(NVME), models=MONO, groups='disks')
+    yield Test('disk-nvme-error', [], alone=disks.one_bad_sector(NVME), models=MONO, groups='disks')
+    yield Test('disk-nvme-stall', [], alone=disks.stalled(NVME), models=MONO, groups='disks')
+
+
 def programs():
     """What needs no machine."""
     yield Test('image-size', [], alone=scripts.image_size, groups='programs')
@@ -136,4 +147,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *attacks()]
+TESTS = [*programs(), *native_disks(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *attacks()]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The machine's own disks under the mono kernel: its drivers by the word `disktest`, with and without faults below."""
+import re
+
+from machine import Failure, Machine, tiny
+
+SIZE = 256 << 20
+SEED = 0x9E3779B97F4A7C15
+SECTOR = 512
+LINE = re.compile(r'disktest: \S+, ([^:]+): (\d+) done, (\d+) errors, (\d+) wrong')
+
+
+def scratch(folder):
+    path = folder.parent / f'{folder.name}.raw'
+    with open(path, 'wb') as f:
+        f.truncate(SIZE)
+    return path.resolve()
+
+
+def run(build, folder, qemu, words, seconds=120):
+    """Boots with a disk and a word; what each phase of the test said: name -> (done, errors, wrong)."""
+    machine = Machine(folder, build, 'mono', [tiny('web', 'hello')],
+                      ['--qemu-args', qemu, '--kernel-args', words], seconds)
+    try:
+        status = machine.finish()
+    finally:
+        machine.stop()
+    log = machine.log('mezzanine').decode(errors='replace')
+    if status or 'exit 0' not in machine.ends('web'):
+        raise Failure(f'mezz returned {status}; the VM beside the test: {machine.ends("web")}')
+    if not re.search(r'disktest: \S+: end', log):
+        raise Failure('the test of the disk did not come to its end')
+    return log, {m[1]: tuple(int(n) for n in m.groups()[1:]) for m in LINE.finditer(log)}
+
+
+def all_right(phases, count):
+    if len(phases) != count:
+        raise Failure(f'{len(phases)} phases instead of {count}')
+    for name, (done, errors, wrong) in phases.items():
+        if not done or errors or wrong:
+            raise Failure(f'{name}: {done} done, {errors} errors, {wrong} wrong')
+
+
+def works(device, count=10):
+    """All phases, writing too; then the file below is read: each sector must hold its number."""
+    def test(build, _, folder):
+        path = scratch(folder)
+        try:
+            _, phases = run(build, folder, f'-drive if=none,id=d0,format=raw,file={path} {device}',
+                            f'disktest={works_on(device)},write')
+            all_right(phases, count)
+            data = path.read_bytes()
+            for sector in range(8192, 131072):
+                wanted = (sector * SEED & (1 << 64) - 1).to_bytes(8, 'little')
+                if data[sector * SECTOR:sector * SECTOR + 8] != wanted:
+                    raise Failure(f'sector {sector} of the file below does not hold what was written')
+        finally:
+            path.unlink()
+    return test
+
+
+def works_on(device):
+    return {'nvme': 'nvme0n1', 'virt': 'vd0', 'ide-': 'sata0'}[device.split()[1][:4]]
+
+
+def one_bad_sector(device):
+    """Who reads the bad sector gets an error, the other requests are right."""
+    def test(build, _, folder):
+        path = scratch(folder)
+        drive = (f'-drive if=none,id=d0,driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={path},'
+                 'file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.sector=20000')
+        try:
+            log, phases = run(build, folder, f'{drive} {device}', f'disktest={works_on(device)}')
+        finally:
+            path.unlink()
+        if phases['read 128 KiB'][1] != 1:
+            raise Failure(f'{phases["read 128 KiB"][1]} requests failed, where one reads the bad sector')
+        if ': reset: ' in log:
+            raise Failure('an error that the disk reports must not lead to a reset')
+    return test
+
+
+def stalled(device):
+    """A disk that answers once a second: what is late fails, the controller is reset and in the end given up."""
+    def test(build, _, folder):
+        path = scratch(folder)
+        drive = (f'-drive if=none,id=d0,format=raw,file={path},throttling.iops-total=1,throttling.iops-total-max=300,'
+                 'throttling.iops-total-max-length=1')
+        try:
+            log, phases = run(build, folder, f'{drive} {device}', f'disktest={works_on(device)} disk_timeout=1')
+        finally:
+            path.unlink()
+        if log.count('works again') < 3 or 'given up' not in log:
+            raise Failure('no resets, or no end of them')
+        done, errors, wrong = phases['read 128 KiB']
+        if not errors or errors == done or wrong:
+            raise Failure(f'{done} done, {errors} errors, {wrong} wrong: some were to fail, some not')
+    return test
