@@ -123,6 +123,7 @@ static bool parse_vm_begin(struct parser *p, struct bundle_vm *vm)
 		if (strcmp(p->out->vms[i].name, p->value) == 0)
 			return fail(p, "the name is used twice");
 	vm->name = p->value;
+	vm->bundle = p->out;
 	return true;
 }
 
@@ -167,6 +168,18 @@ static bool parse_share(struct parser *p, struct bundle_vm *vm)
 	return true;
 }
 
+static bool parse_io(struct parser *p, struct bundle_vm *vm)
+{
+	while (is_key(p, "disk") || is_key(p, "nic")) {
+		if (vm->io_count == BUNDLE_MAX_IO)
+			return fail(p, "at most 16 disks and nics");
+		vm->io[vm->io_count++] = (struct bundle_line){p->key, p->value};
+		if (!next_line(p))
+			return false;
+	}
+	return true;
+}
+
 static bool parse_vm(struct parser *p, struct bundle_vm *vm)
 {
 	u32 debug_exit = 0;
@@ -179,7 +192,7 @@ static bool parse_vm(struct parser *p, struct bundle_vm *vm)
 	if (!expect(p, "vcpus", "vcpus was expected") ||
 		!number32(p, 1, BUNDLE_MAX_VCPUS, &vm->vcpus, "vcpus of 1 to 64 was expected"))
 		return false;
-	if (!parse_files(p, vm) || !parse_share(p, vm))
+	if (!parse_files(p, vm) || !parse_share(p, vm) || !parse_io(p, vm))
 		return false;
 	if (!is_key(p, "repeat"))
 		return fail(p, "repeat was expected");
@@ -242,7 +255,7 @@ int bundle_parse(struct bundle *out, const void *data, size_t size, void *memory
 	struct parser p = {.data = data, .size = size, .out = out};
 	struct cpio_member m;
 
-	*out = (struct bundle){0};
+	*out = (struct bundle){.data = data, .size = size};
 	if (!config_member(data, size, &m, why))
 		return -1;
 	out->vms = memory;

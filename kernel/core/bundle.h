@@ -16,7 +16,14 @@ struct bundle_module {
 	char *args; // terminated, within `text` of the bundle
 };
 
+// A line about a disk or a network card, for the model's I/O to understand (bundle_disk.h).
+struct bundle_line {
+	char *key;
+	char *value;
+};
+
 struct bundle_vm {
+	const struct bundle *bundle; // it is in
 	char *name; // names and command lines are within `text` of the bundle
 	char *cmdline;
 	u64 memory; // bytes
@@ -30,12 +37,16 @@ struct bundle_vm {
 	struct bundle_file initrd; // data NULL: none
 	struct bundle_module modules[BUNDLE_MAX_MODULES];
 	unsigned module_count;
+	struct bundle_line io[BUNDLE_MAX_IO];
+	unsigned io_count;
 };
 
 struct bundle {
 	struct bundle_vm *vms;
 	unsigned count;
 	char *text; // a copy of the configuration, cut into strings
+	const void *data; // the archive
+	size_t size;
 };
 
 // How much memory bundle_parse needs: for the VMs and the text. 0: this is no bundle; *why says

@@ -11,3 +11,9 @@ void model_init(void);
 
 // A VM is being built; its memory, vcpus and PC are there. NULL, or why it cannot be.
 const char *model_vm_create(struct vm *vm);
+
+// All its vcpus have left the scheduler; what model_vm_create made, if it was called, goes. No lock held.
+void model_vm_destroy(struct vm *vm);
+
+// On WORK_MODEL, no lock held: what the model has posted to this CPU. Bounded.
+void model_work(void);

@@ -4,6 +4,7 @@
 #include "kernel/core/pcpu.h"
 #include "kernel/core/console.h"
 #include "kernel/core/frame.h"
+#include "kernel/core/model.h"
 #include "kernel/core/sched.h"
 #include "kernel/core/timer.h"
 #include "kernel/vm/vcpu.h"
@@ -15,6 +16,8 @@ static void do_work(u64 work)
 		console_input();
 	if (work & WORK_VM_INPUT)
 		vm_console_push_input();
+	if (work & WORK_MODEL)
+		model_work();
 	if (work & WORK_REAP)
 		vm_reap();
 }
@@ -42,7 +45,7 @@ static void take_work(struct pcpu *p)
 
 	if (work & WORK_TIMER)
 		timer_expire();
-	if (work & (WORK_CONSOLE | WORK_VM_INPUT | WORK_REAP))
+	if (work & (WORK_CONSOLE | WORK_VM_INPUT | WORK_REAP | WORK_MODEL))
 		do_work(work);
 	if (READ_ONCE(p->work) & WORK_RESCHED)
 		atomic_and(&p->work, ~(u64)WORK_RESCHED);

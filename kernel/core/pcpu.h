@@ -20,6 +20,7 @@ enum pcpu_work {
 		1 << 3,     // bytes have come on the serial line, or output is left to be written
 	WORK_REAP = 1 << 4, // a VM has ended: vm_reap()
 	WORK_VM_INPUT = 1 << 5, // a VM's console takes input again: vm_console_push_input()
+	WORK_MODEL = 1 << 7,    // model_work()
 	WORK_HALT = 1 << 6,     // another CPU panicked or powers off
 };
 

@@ -9,10 +9,12 @@
 
 enum lock_rank {
 	LOCK_VM_LIST = 1, // the list of VMs
+	LOCK_NIC,         // the list of network cards and switches; who empties a card's inbox
 	LOCK_VM,          // a VM's devices
 	LOCK_GMAP,        // a VM's memory map
 	LOCK_BLOCK,       // a queue of a disk; the list of disks
 	LOCK_DRIVER,      // what a driver keeps for a whole controller
+	LOCK_NET,         // a virtual switch
 	LOCK_SCHED,       // the run queue
 	LOCK_TIMER,       // a CPU's timer queue
 	LOCK_FRAME,       // the frame allocator

@@ -2,6 +2,7 @@
 // The micro model: the parts that only it has.
 #include "kernel/core/model.h"
 #include "kernel/core/log.h"
+#include "kernel/vm/vm.h"
 
 const char *const model_name = "micro";
 
@@ -12,6 +13,14 @@ void model_init(void)
 
 const char *model_vm_create(struct vm *vm)
 {
-	(void)vm;
-	return NULL;
+	return vm->config->io_count
+		       ? "disks and network cards need a root VM, which micro has not yet"
+		       : NULL;
 }
+
+void model_vm_destroy(struct vm *vm)
+{
+	(void)vm;
+}
+
+void model_work(void) {}

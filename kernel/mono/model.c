@@ -5,6 +5,7 @@
 #include "drivers/pci.h"
 #include "kernel/core/log.h"
 #include "kernel/mono/disktest.h"
+#include "kernel/mono/nics.h"
 
 const char *const model_name = "mono";
 
@@ -14,10 +15,20 @@ void model_init(void)
 	log_line("pci: %u functions", pci_scan());
 	nvme_init();
 	disktest_run();
+	nics_init();
 }
 
 const char *model_vm_create(struct vm *vm)
 {
-	(void)vm;
-	return NULL;
+	return nics_create(vm);
+}
+
+void model_vm_destroy(struct vm *vm)
+{
+	nics_destroy(vm);
+}
+
+void model_work(void)
+{
+	nics_work();
 }

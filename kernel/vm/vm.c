@@ -64,6 +64,7 @@ static void layout(struct vm *vm, u64 memory)
 static void give_back(struct vm *vm)
 {
 	if (vm->pc_made) { // first, as a timer of theirs may still send an interrupt to a vcpu
+		model_vm_destroy(vm);
 		vm_devices_destroy(vm);
 		pc_destroy(vm);
 	}

@@ -67,6 +67,29 @@ TEST(everything)
 	CHECK(vm->cap == 0 && vm->affinity == 0 && !vm->debug_exit);
 }
 
+TEST(disks_and_nics_are_kept_for_the_model)
+{
+	static char many[2000];
+	const struct bundle_vm *vm;
+
+	CHECK_EQ(parse(HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 1\n"
+			    "nic lan 10 02:00:00:00:00:01 0 0\ndisk i rw\nnic\n"
+			    "repeat 0\ndebug_exit 0\nend\n" VM("b")),
+		0);
+	vm = &bundle.vms[0];
+	CHECK_EQ(vm->io_count, 3);
+	CHECK(!strcmp(vm->io[0].key, "nic") &&
+		!strcmp(vm->io[0].value, "lan 10 02:00:00:00:00:01 0 0"));
+	CHECK(!strcmp(vm->io[1].key, "disk") && !strcmp(vm->io[1].value, "i rw"));
+	CHECK(!strcmp(vm->io[2].key, "nic") && !strcmp(vm->io[2].value, ""));
+	CHECK(bundle.vms[1].io_count == 0 && bundle.vms[1].bundle == &bundle);
+	strcpy(many, HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 1\n");
+	for (unsigned i = 0; i <= BUNDLE_MAX_IO; i++)
+		strcat(many, "nic x\n");
+	CHECK_EQ(parse(many), 8 + BUNDLE_MAX_IO);
+	CHECK(why && strstr(why, "at most 16"));
+}
+
 TEST(refusals)
 {
 	static const struct {

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+// The network cards of VMs: made and destroyed with them; frames from the switch to the guest.
+#include "kernel/mono/nic.h"
+
+#include "kernel/core/frame.h"
+#include "kernel/core/log.h"
+#include "kernel/core/pcpu.h"
+#include "kernel/mono/nic_switch.h"
+#include "kernel/vm/vm.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define BATCH       32u         // frames moved with the VM's lock held once ...
+#define BATCH_BYTES (256 * KiB) // ... or so many bytes, and one frame more
+
+// Where a card is found as long as it is there. Who empties its inbox holds the lock, so nobody does when it goes.
+struct place {
+	struct spinlock lock; // LOCK_NIC
+	bool taken;           // under list_lock
+	u64 again; // a: frames have come, or there is room, since the inbox was looked at
+	struct host_net *nic; // NULL: not there (yet, any more)
+};
+
+static struct place places[NIC_MAX];
+static struct spinlock list_lock = {.rank = LOCK_NIC}; // not held together with that of a place
+static u64 posted[PCPU_MAX][NIC_MAX / 64];             // own CPU: places to look at
+
+// ---------------------------------------------------------------- from inbox to guest
+
+static void nic_post(unsigned index)
+{
+	struct pcpu *p = this_pcpu();
+
+	posted[p->id][index / 64] |= BIT(index % 64);
+	pcpu_post(p, WORK_MODEL);
+}
+
+void host_net_room(struct host_net *n)
+{
+	nic_post(n->index);
+}
+
+// true: there may be more.
+static bool nic_drain(struct host_net *n)
+{
+	u64 bytes = 0;
+	struct net_frame f;
+	bool more = true;
+
+	spin_lock(&n->vm->lock);
+	for (unsigned i = 0; i < BATCH && bytes < BATCH_BYTES; i++) {
+		more = net_inbox_peek(&n->inbox, &f) &&
+		       virtio_net_receive(&n->dev, &f, &n->packet) == VIRTIO_NET_TAKEN;
+		if (!more)
+			break;
+		bytes += f.length;
+		n->packet = 0;
+		net_inbox_next(&n->inbox);
+	}
+	virtio_net_receive_end(&n->dev);
+	spin_unlock(&n->vm->lock);
+	return more;
+}
+
+// Whoever finds the place locked leaves it to who has it: he looks at `again` after he has unlocked.
+static void place_work(unsigned index)
+{
+	struct place *p = &places[index];
+
+	atomic_store(&p->again, 1);
+	if (!spin_trylock(&p->lock))
+		return;
+	atomic_store(&p->again, 0);
+	if (p->nic && nic_drain(p->nic))
+		atomic_store(&p->again, 1);
+	spin_unlock(&p->lock);
+	if (atomic_load(&p->again))
+		nic_post(index);
+}
+
+void nics_work(void)
+{
+	u64 *mine = posted[this_pcpu()->id];
+
+	for (unsigned w = 0; w < ARRAY_SIZE(posted[0]); w++) {
+		u64 set = mine[w];
+
+		mine[w] = 0;
+		for (; set; set &= set - 1)
+			place_work(w * 64 + (unsigned)__builtin_ctzll(set));
+	}
+}
+
+// From the switch, with its lock held.
+static bool nic_deliver(struct net_port *p, const struct net_frame *f)
+{
+	struct host_net *n = container_of(p, struct host_net, port);
+
+	if (!net_inbox_put(&n->inbox, f))
+		return false;
+	nic_post(n->index);
+	return true;
+}
+
+void host_net_send(struct host_net *n, const struct net_frame *f)
+{
+	nic_switch_input(n->sw, &n->port, f);
+}
+
+// ---------------------------------------------------------------- life
+
+static bool place_take(unsigned *index)
+{
+	bool found = false;
+
+	spin_lock(&list_lock);
+	for (unsigned i = 0; i < NIC_MAX && !found; i++) {
+		if (places[i].taken)
+			continue;
+		places[i].taken = found = true;
+		places[i].lock.rank = LOCK_NIC;
+		*index = i;
+	}
+	spin_unlock(&list_lock);
+	return found;
+}
+
+static void place_set(unsigned index, struct host_net *n)
+{
+	spin_lock(&places[index].lock);
+	places[index].nic = n;
+	spin_unlock(&places[index].lock);
+}
+
+static void place_give(unsigned index)
+{
+	spin_lock(&list_lock);
+	places[index].taken = false;
+	spin_unlock(&list_lock);
+}
+
+static const char *attach(struct host_net *n, const struct net_card_config *c)
+{
+	int err;
+
+	n->port.config = c->port;
+	n->port.deliver = nic_deliver;
+	n->sw = nic_switch_get(c->name);
+	if (!n->sw)
+		return "out of memory for a switch";
+	err = nic_switch_attach(n->sw, &n->port);
+	return !err             ? NULL
+	       : err == -EEXIST ? "nic: its MAC address is another card's"
+	       : err == -ENOSPC ? "nic: the switch has no port left"
+				: "nic: no such port";
+}
+
+// The card goes, as far as it came.
+static void nic_free(struct host_net *n)
+{
+	if (n->sw)
+		nic_switch_put(n->sw, &n->port);
+	place_give(n->index);
+	if (n->ring)
+		kmem_free(n->ring, NIC_INBOX);
+	kmem_free(n, sizeof(*n));
+}
+
+// The number-th card of the VM, of which the bundle says `text`.
+static const char *nic_make(struct vm *vm, unsigned number, const char *text, struct host_net *n)
+{
+	struct net_card_config c;
+	const char *why = net_card_parse(&c, text);
+	unsigned slot = NIC_FIRST_SLOT + number;
+
+	if (why)
+		return why;
+	n->ring = kmem_alloc(NIC_INBOX, vm->id);
+	if (!n->ring)
+		return "out of memory for a network card";
+	net_inbox_init(&n->inbox, n->ring, NIC_INBOX);
+	n->host.vm = vm;
+	why = attach(n, &c);
+	if (why)
+		return why;
+	virtio_net_init(&n->dev, &n->host, n, c.addr, vm->vcpu_count);
+	virtio_pci_init(&n->pci, &n->dev.dev, slot);
+	if (vpci_add(&vm->pc.pci, slot, &virtio_pci_ops, &n->pci))
+		return "its PCI bus is full";
+	log_line("%s: nic %u: %s %s on switch %s", vm->name, number,
+		c.port.trunk ? "trunk" : "port", text + strlen(c.name) + 1, c.name);
+	return NULL;
+}
+
+static const char *nic_create(struct vm *vm, unsigned number, const char *text)
+{
+	struct host_net *n = kmem_alloc(sizeof(*n), vm->id);
+	const char *why;
+
+	if (!n)
+		return "out of memory for a network card";
+	n->vm = vm;
+	if (!place_take(&n->index)) {
+		kmem_free(n, sizeof(*n));
+		return "too many network cards";
+	}
+	why = nic_make(vm, number, text, n);
+	if (why)
+		nic_free(n);
+	else
+		place_set(n->index, n);
+	return why;
+}
+
+const char *nics_create(struct vm *vm)
+{
+	const struct bundle_vm *c = vm->config;
+	const char *why = NULL;
+	unsigned number = 0;
+
+	for (unsigned i = 0; i < c->io_count && !why; i++) {
+		if (strcmp(c->io[i].key, "nic") != 0)
+			continue;
+		why = number < BUNDLE_MAX_NICS ? nic_create(vm, number, c->io[i].value)
+					       : "at most 8 network cards";
+		number++;
+	}
+	return why;
+}
+
+static void nic_destroy(struct host_net *n)
+{
+	place_set(n->index, NULL);
+	spin_lock(&n->vm->lock);
+	virtio_reset(&n->dev.dev);
+	spin_unlock(&n->vm->lock);
+	virtio_net_destroy(&n->dev);
+	nic_free(n);
+}
+
+void nics_destroy(struct vm *vm)
+{
+	for (unsigned i = 0; i < NIC_MAX && vm->config->io_count; i++) {
+		struct host_net *n = READ_ONCE(places[i].nic);
+
+		if (n && n->vm == vm)
+			nic_destroy(n);
+	}
+}

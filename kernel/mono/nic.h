@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The network cards of VMs and the virtual switches between them, in the mono kernel.
+//
+// A frame's way: the sender's device (its VM's lock held) -> the switch (LOCK_NET) -> copied into the receiver's inbox.
+// The sender's CPU then, with no lock held (model_work), takes the receiver's VM's lock and moves the inbox into the
+// receiver's queues. So no two VMs' locks are ever held together; the work is done in the sender's processor
+// time; and what does not fit into the receiver's inbox is dropped, and counted there. If the guest had no buffers
+// left, its next notification of buffers moves the rest, in its own time.
+#pragma once
+
+#include "devices/host_kernel/host_kernel.h"
+#include "devices/virtio_net.h"
+#include "kernel/mono/nics.h"
+#include "net/config.h"
+#include "net/inbox.h"
+
+#define NIC_FIRST_SLOT 16u          // of cards on the VM's PCI bus
+#define NIC_INBOX      (512u << 10) // bytes
+#define NIC_MAX        256u         // of all VMs
+
+struct nic_switch;
+
+// One card. Its device is under vm->lock, its port under the switch's lock.
+struct host_net {
+	struct vm *vm;
+	struct nic_switch *sw;
+	unsigned index;   // among all cards
+	struct host host; // for the device
+	struct net_port port;
+	struct net_inbox inbox; // producer: the switch's lock; consumer: nic_drain
+	u32 packet;             // consumer: packets of the oldest frame that were taken already
+	u8 *ring;
+	struct virtio_net dev;
+	struct virtio_pci pci;
+};

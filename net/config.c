@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Reads a network card's line of the boot bundle; believes nothing.
+#include "net/config.h"
+
+#include "lib/string.h"
+
+// The next word into `out` of `size` bytes; false: there is none, or it is too long.
+static bool word(const char **text, char *out, size_t size)
+{
+	size_t n = 0;
+
+	while ((*text)[n] && (*text)[n] != ' ')
+		n++;
+	if (!n || n >= size)
+		return false;
+	memcpy(out, *text, n);
+	out[n] = 0;
+	*text += n + ((*text)[n] == ' ');
+	return true;
+}
+
+static bool number(const char **text, u64 max, u64 *out)
+{
+	char digits[21];
+	u64 n = 0;
+
+	if (!word(text, digits, sizeof(digits)))
+		return false;
+	for (const char *d = digits; *d; d++) {
+		u64 digit = (u64)(*d - '0');
+
+		if (*d < '0' || *d > '9' || n > (max - MIN(max, digit)) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	*out = n;
+	return n <= max;
+}
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool address(const char **text, u8 addr[NET_ADDR])
+{
+	char s[18];
+
+	if (!word(text, s, sizeof(s)) || strlen(s) != 17)
+		return false;
+	for (unsigned i = 0; i < NET_ADDR; i++) {
+		int high = hex(s[3 * i]), low = hex(s[3 * i + 1]);
+
+		if (high < 0 || low < 0 || (i < NET_ADDR - 1 && s[3 * i + 2] != ':'))
+			return false;
+		addr[i] = (u8)(high << 4 | low);
+	}
+	return net_addr(addr) && !net_addr_is_group(net_addr(addr));
+}
+
+static bool vlan(const char **text, struct net_port_config *p)
+{
+	u64 n = 0;
+
+	p->trunk = strncmp(*text, "trunk ", 6) == 0;
+	if (p->trunk)
+		*text += 6;
+	else if (!number(text, NET_VLANS - 1, &n))
+		return false;
+	p->vlan = (u16)n;
+	return true;
+}
+
+const char *net_card_parse(struct net_card_config *c, const char *text)
+{
+	*c = (struct net_card_config){.port.locked = true};
+	if (!word(&text, c->name, sizeof(c->name)))
+		return "nic: the name of a switch was expected";
+	if (!vlan(&text, &c->port))
+		return "nic: a VLAN of 0 to 4094 or trunk was expected";
+	if (!address(&text, c->addr))
+		return "nic: a station's MAC address was expected";
+	c->port.addr = net_addr(c->addr);
+	if (!number(&text, NET_BUCKET_RATE_MAX, &c->port.storm) ||
+		!number(&text, NET_BUCKET_RATE_MAX, &c->port.rate) || *text)
+		return "nic: a storm limit and a rate were expected";
+	return NULL;
+}
