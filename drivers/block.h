@@ -84,8 +84,8 @@ struct block_queue {
 	u8 *bounce;
 };
 
-// With the queue's lock held.
 struct block_driver {
+	// With the queue's lock held:
 	// Gives r->piece to the device: 0; -EAGAIN: no slot is free, a completion will come.
 	int (*start)(struct block_queue *q, struct block_request *r);
 	// Tells the device of what was started.
@@ -93,7 +93,18 @@ struct block_driver {
 	// r has not been answered in time (r->expiries: how often that was, 1 at first). True: wait as
 	// long again. False: r waits for the reset that the driver has begun.
 	bool (*expire)(struct block_queue *q, struct block_request *r);
+
+	// The two below are called with no lock held, by one CPU at a time.
+	// One step towards a controller that works and whose queues are new; the first one stops whatever it
+	// does. In how many ns the next step shall be; 0: it works; BLOCK_FAILED: it does not (c->why says why).
+	u64 (*recover)(struct block_controller *c, bool first);
+	// It must not touch memory any more.
+	void (*cut_off)(struct block_controller *c);
 };
+
+#define BLOCK_FAILED (~0ull)
+
+enum block_state { BLOCK_LIVE, BLOCK_ASKED, BLOCK_UNDERWAY, BLOCK_DEAD };
 
 struct block_controller {
 	const struct block_driver *driver;
@@ -101,6 +112,14 @@ struct block_controller {
 	u32 queue_count;
 	struct block_queue *queues[BLOCK_QUEUES];
 	bool dead;
+
+	struct spinlock
+		lock; // rank LOCK_DRIVER: state; what the driver keeps for the whole controller
+	enum block_state state;
+	const char *why;    // it is reset, or fails
+	struct timer timer; // of the next step of a reset
+	u32 resets;         // lately
+	u64 reset_at;       // the last one, ticks
 };
 
 struct block_disk {
@@ -143,6 +162,12 @@ int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes);
 
 // ---------------------------------------------------------------- for drivers, at start
 
+// Prepares a controller that is all zero, but for its name.
+void block_controller_init(struct block_controller *c, const struct block_driver *driver);
+
+// Brings it to work by the driver's steps; 0 or -EIO, which was logged.
+int block_bring_up(struct block_controller *c);
+
 // Prepares a queue; 0 or -ENOMEM.
 int block_queue_init(struct block_queue *q, struct block_controller *c);
 
@@ -168,7 +193,10 @@ bool block_cursor_next(struct block_cursor *c, struct block_segment *out);
 // At the end of an interrupt, with the queue's lock, which it gives back: starts what waits, tells of what ended.
 void block_queue_end(struct block_queue *q);
 
-// A reset: from block_stop on nothing is started; it returns when no start is under way. Once the device is
+// Begins a reset unless one is under way; it goes on by timer. Any CPU, locks below LOCK_DRIVER.
+void block_reset(struct block_controller *c, const char *why);
+
+// Its parts: from block_stop on nothing is started; it returns when no start is under way. Once the device is
 // known not to touch memory any more and its queues are new, block_resume starts again what was in flight, or
 // block_dead ends everything with -ENODEV.
 void block_stop(struct block_controller *c);

@@ -7,7 +7,6 @@
 #include "kernel/core/pcpu.h"
 #include "kernel/x86/irq.h"
 #include "kernel/x86/port.h"
-#include "kernel/x86/time.h"
 #include "lib/errno.h"
 #include "lib/format.h"
 
@@ -15,7 +14,6 @@
 #define REGS_MIN     (NVME_DOORBELLS + 0x1000)
 #define READY_UNIT   500000000ull // ns, of CAP.TO
 #define READY_MAX_NS 60000000000ull
-#define STEPS_MAX    1000000u
 
 static u32 number;
 
@@ -66,17 +64,6 @@ static int make_rings(struct nvme *n)
 	return err ? err : set_interrupts(n);
 }
 
-static bool bring_up(struct nvme *n)
-{
-	u64 wait = 1;
-
-	for (u32 i = 0; wait && i < STEPS_MAX; i++) {
-		wait = nvme_step(n);
-		time_wait_ns(wait);
-	}
-	return n->state == NVME_LIVE;
-}
-
 static void add(struct pci_function *f)
 {
 	struct nvme *n = kmem_alloc(sizeof(*n), FRAME_OWNER_KERNEL);
@@ -84,9 +71,7 @@ static void add(struct pci_function *f)
 	if (!n)
 		return;
 	n->pci = f;
-	n->lock = SPINLOCK(LOCK_DRIVER);
-	n->block.driver = &nvme_driver;
-	timer_init(&n->timer, nvme_reset_timer);
+	block_controller_init(&n->block, &nvme_driver);
 	format(n->block.name, sizeof(n->block.name), "nvme%u", number++);
 	n->regs = pci_map(f, 0, REGS_MIN);
 	if (!n->regs) {
@@ -94,15 +79,18 @@ static void add(struct pci_function *f)
 		return;
 	}
 	pci_enable(f);
-	if (!read_capabilities(n) || make_rings(n) || !bring_up(n)) {
-		log_line("%s: does not work: %s", n->block.name,
-			n->trouble ? n->trouble : "no memory or interrupts for it");
+	if (!read_capabilities(n) || make_rings(n)) {
+		log_line("%s: no memory or interrupts for it", n->block.name);
 		pci_disable(f);
 		return;
 	}
+	if (block_bring_up(&n->block))
+		return;
 	n->block.queue_count = n->queue_count;
 	if (nvme_identify(n))
 		nvme_register(n);
+	else
+		pci_disable(f);
 }
 
 void nvme_init(void)

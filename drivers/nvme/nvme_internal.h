@@ -38,8 +38,6 @@ enum nvme_state {
 	NVME_STOPPING,
 	NVME_STARTING,
 	NVME_QUEUES,
-	NVME_LIVE,
-	NVME_DEAD,
 };
 
 struct nvme {
@@ -48,21 +46,16 @@ struct nvme {
 	volatile u8 *regs;
 	u32 doorbell_stride; // bytes
 
-	struct spinlock lock; // rank LOCK_DRIVER: state, admin ring
 	enum nvme_state state;
-	struct timer timer; // of the next step
-	u64 deadline;       // of the present state
-	u64 ready_ticks;    // the controller's own bound
-	u32 step;           // NVME_QUEUES: which command is next or under way
+	u64 deadline;    // of the present state
+	u64 ready_ticks; // the controller's own bound
+	u32 step;        // NVME_QUEUES: which command is next or under way
 	bool sent;
 	bool created; // all queues were made once: fewer will not do any more
-	const char *trouble;
-	u32 resets;
-	u64 reset_at; // the last one
 	u32 aborts;   // sent, and their answers not seen
 	u32 entries;  // of each queue
 
-	struct nvme_ring admin;
+	struct nvme_ring admin; // under block.lock
 	u32 queue_count;
 	struct nvme_queue *queues[BLOCK_QUEUES];
 
@@ -87,12 +80,9 @@ void nvme_ring_ring(const struct nvme *n, const struct nvme_ring *r);
 bool nvme_ring_take(struct nvme_ring *r, struct nvme_completion *out);
 void nvme_ring_took(const struct nvme *n, const struct nvme_ring *r);
 
-// nvme_reset.c. One step towards LIVE; in how many ns the next shall be, 0: LIVE or DEAD.
-u64 nvme_step(struct nvme *n);
-
-// Begins a reset unless one is under way; it goes on by timer. Any CPU, locks below LOCK_DRIVER.
-void nvme_reset(struct nvme *n, const char *why);
-void nvme_reset_timer(struct timer *t);
+// nvme_reset.c
+u64 nvme_recover(struct block_controller *c, bool first);
+void nvme_cut_off(struct block_controller *c);
 
 // nvme_io.c
 extern const struct block_driver nvme_driver;

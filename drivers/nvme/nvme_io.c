@@ -123,8 +123,8 @@ static void abort_command(struct nvme *n, const struct nvme_queue *q, u16 slot)
 	struct nvme_command c = {.opcode = NVME_ABORT, .dw10 = (u32)slot << 16 | q->ring.number};
 	struct nvme_completion old;
 
-	spin_lock(&n->lock);
-	if (n->state == NVME_LIVE) {
+	spin_lock(&n->block.lock);
+	if (n->block.state == BLOCK_LIVE) {
 		while (n->aborts && nvme_ring_take(&n->admin, &old)) {
 			n->aborts--;
 			nvme_ring_took(n, &n->admin);
@@ -135,7 +135,7 @@ static void abort_command(struct nvme *n, const struct nvme_queue *q, u16 slot)
 			nvme_ring_ring(n, &n->admin);
 		}
 	}
-	spin_unlock(&n->lock);
+	spin_unlock(&n->block.lock);
 }
 
 // First looks whether the answer is there and only its interrupt was lost; then aborts it, then resets.
@@ -148,11 +148,11 @@ static bool expire(struct block_queue *queue, struct block_request *r)
 		take_completions(q);
 		return true;
 	}
-	nvme_reset(q->controller, "a command is not answered");
+	block_reset(&q->controller->block, "a command is not answered");
 	return false;
 }
 
-const struct block_driver nvme_driver = {.start = start, .kick = kick, .expire = expire};
+const struct block_driver nvme_driver = {start, kick, expire, nvme_recover, nvme_cut_off};
 
 void nvme_queue_reset(struct nvme_queue *q)
 {

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Brings a controller to work, at start and after a failure (NVMe 1.4, 7.6.1 and 7.3.2), in steps that do
-// not wait:
+// Brings a controller to work, at start and after a failure (NVMe 1.4, 7.6.1 and 7.3.2), in steps that do not wait:
 //
-//   STOP -> STOPPING -> STARTING -> QUEUES -> LIVE       and from each to DEAD when its time is up.
-//
-// At start the steps are called in a loop; later by a timer, while the block layer starts nothing. A dead
-// controller is cut off from memory by its PCI command register before its requests are ended, so that
-// whoever owned their memory may use it again.
+//   STOP -> STOPPING -> STARTING -> QUEUES -> it works       and from each to failure when its time is up.
 #include "drivers/nvme/nvme_internal.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/port.h"
 
-#define STEP_NS    1000000ull
-#define ADMIN_NS   5000000000ull // for one admin command
-#define RESETS_MAX 16            // without QUIET_NS between two of them: it is of no use any more
-#define QUIET_NS   600000000000ull
+#define STEP_NS  1000000ull
+#define ADMIN_NS 5000000000ull // for one admin command
 
 static void enter(struct nvme *n, enum nvme_state state, u64 ticks)
 {
@@ -24,10 +17,8 @@ static void enter(struct nvme *n, enum nvme_state state, u64 ticks)
 
 static u64 die(struct nvme *n, const char *why)
 {
-	pci_disable(n->pci);
-	n->trouble = why;
-	n->state = NVME_DEAD;
-	return 0;
+	n->block.why = why;
+	return BLOCK_FAILED;
 }
 
 static bool late(const struct nvme *n)
@@ -126,7 +117,6 @@ static u64 answered(struct nvme *n, const struct nvme_completion *c)
 		return STEP_NS / 10;
 	}
 	n->created = true;
-	n->state = NVME_LIVE;
 	return 0;
 }
 
@@ -148,65 +138,23 @@ static u64 make_queues(struct nvme *n)
 	return answered(n, &c);
 }
 
-u64 nvme_step(struct nvme *n)
+u64 nvme_recover(struct block_controller *c, bool first)
 {
-	switch (n->state) {
+	struct nvme *n = container_of(c, struct nvme, block);
+
+	switch (first ? NVME_STOP : n->state) {
 	case NVME_STOP:
 		return stop(n);
 	case NVME_STOPPING:
 		return stopping(n);
 	case NVME_STARTING:
 		return starting(n);
-	case NVME_QUEUES:
-		return make_queues(n);
 	default:
-		return 0;
+		return make_queues(n);
 	}
 }
 
-void nvme_reset(struct nvme *n, const char *why)
+void nvme_cut_off(struct block_controller *c)
 {
-	spin_lock(&n->lock);
-	if (n->state == NVME_LIVE) {
-		n->state = NVME_STOP;
-		n->trouble = why;
-		timer_set(&n->timer, time_now());
-	}
-	spin_unlock(&n->lock);
-}
-
-static void ended(struct nvme *n)
-{
-	if (n->state == NVME_LIVE) {
-		log_line("%s: works again", n->block.name);
-		block_resume(&n->block);
-	} else {
-		log_line("%s: given up: %s", n->block.name, n->trouble);
-		block_dead(&n->block);
-	}
-}
-
-// The state is this function's alone from STOP on; a timer does not go off on two CPUs at once.
-void nvme_reset_timer(struct timer *t)
-{
-	struct nvme *n = container_of(t, struct nvme, timer);
-	u64 wait;
-
-	if (n->state == NVME_STOP) {
-		log_line("%s: reset: %s", n->block.name, n->trouble);
-		block_stop(&n->block);
-		if (time_to_ns(time_now() - n->reset_at) > QUIET_NS)
-			n->resets = 0;
-		n->reset_at = time_now();
-		if (n->resets++ == RESETS_MAX)
-			die(n, "it was reset too often");
-	}
-	wait = nvme_step(n);
-	if (wait) {
-		spin_lock(&n->lock);
-		timer_set(t, time_now() + time_from_ns(wait));
-		spin_unlock(&n->lock);
-		return;
-	}
-	ended(n);
+	pci_disable(container_of(c, struct nvme, block)->pci);
 }

@@ -61,7 +61,7 @@ static bool expire(struct block_queue *q, struct block_request *r)
 	return wait_longer;
 }
 
-static const struct block_driver driver = {start, kick, expire};
+static const struct block_driver driver = {.start = start, .kick = kick, .expire = expire};
 
 // The device answers its oldest command.
 static struct block_piece answer(int err)
