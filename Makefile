@@ -155,6 +155,9 @@ system: all guests images
 images:
 	@tools/guest-images >$(if $(V),/dev/stdout,/dev/null)
 
+servers:
+	@tools/server-images >$(if $(V),/dev/stdout,/dev/null)
+
 test:
 	@tools/setup
 	@tools/run-steps -j2 $(CHECKS) unit-decode mezz-test guests-test system
@@ -175,5 +178,5 @@ clean:
 	rm -rf build
 
 .PHONY: all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
-	guests-test mezz-test system images run gdb
+	guests-test mezz-test system images servers run gdb
 -include $(wildcard $(BUILD)/kernel/*/*.d $(BUILD)/kernel/*/*/*.d $(BUILD)/kernel/*/*/*/*.d $(BUILD)/host/*/*.d)
