@@ -49,8 +49,9 @@
 struct pci_bar {
 	u64 addr; // bus address written by the guest, its low bits cleared
 	u64 size; // bytes, a power of two of at least 16; 0: no such BAR (also the upper half of a 64-bit one)
-	bool wide; // a 64-bit BAR: its upper half is in the next one
-	bool io;   // of ports, not of memory
+	bool wide;  // a 64-bit BAR: its upper half is in the next one
+	bool io;    // of ports, not of memory
+	bool fixed; // decodes wherever it is: not for a guest to move
 };
 
 struct pci_function_ops {

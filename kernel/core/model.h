@@ -2,6 +2,7 @@
 // The seam between the two architectures: what kernel/micro and kernel/mono supply; the linker picks one.
 #pragma once
 
+struct load;
 struct vm;
 
 extern const char *const model_name; // "micro" or "mono"
@@ -17,3 +18,6 @@ void model_vm_destroy(struct vm *vm);
 
 // On WORK_MODEL, no lock held: what the model has posted to this CPU. Bounded.
 void model_work(void);
+
+// A format of kernel/vm/loader_parts.h that only this model can start. -ENOEXEC: it is not of such a format.
+int model_load(struct load *l);

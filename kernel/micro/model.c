@@ -3,12 +3,19 @@
 #include "kernel/core/model.h"
 #include "kernel/core/log.h"
 #include "kernel/vm/vm.h"
+#include "lib/errno.h"
 
 const char *const model_name = "micro";
 
 void model_init(void)
 {
 	log_line("model: micro, I/O is a root VM's");
+}
+
+int model_load(struct load *l)
+{
+	(void)l;
+	return -ENOEXEC;
 }
 
 const char *model_vm_create(struct vm *vm)

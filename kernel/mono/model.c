@@ -5,6 +5,7 @@
 #include "drivers/pci.h"
 #include "kernel/core/log.h"
 #include "kernel/mono/disktest.h"
+#include "kernel/mono/firmware.h"
 #include "kernel/mono/nics.h"
 
 const char *const model_name = "mono";
@@ -26,6 +27,7 @@ const char *model_vm_create(struct vm *vm)
 void model_vm_destroy(struct vm *vm)
 {
 	nics_destroy(vm);
+	firmware_destroy(vm);
 }
 
 void model_work(void)

@@ -2,6 +2,7 @@
 // Loading a guest's kernel: choice of the format, and what all formats need.
 
 #include "kernel/vm/loader.h"
+#include "kernel/core/model.h"
 #include "kernel/vm/acpi_tables.h"
 #include "kernel/vm/loader_parts.h"
 #include "lib/errno.h"
@@ -140,7 +141,8 @@ int load_modules(struct load *l, u64 after, struct memory_entry ranges[static LO
 
 static int load_any(struct load *l)
 {
-	static int (*const formats[])(struct load *) = {load_bzimage, load_multiboot, load_pvh};
+	static int (*const formats[])(struct load *) = {
+		load_bzimage, load_multiboot, load_pvh, model_load};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
 		int err = formats[i](l);

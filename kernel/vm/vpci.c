@@ -35,7 +35,8 @@ static bool bar_decodes(const struct pci_bar *bar, u32 command)
 	    end = bar->io ? VPCI_IO_END : GPA_PCI_END;
 
 	return bar->size && command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY) &&
-	       bar->addr >= start && bar->addr < end && bar->size <= end - bar->addr;
+	       (bar->fixed || bar->addr >= start) && bar->addr < end &&
+	       bar->size <= end - bar->addr;
 }
 
 // Notes which addresses lead where, after a change of a BAR or a command register.

@@ -2,7 +2,10 @@
 // Kernels of every format made in memory, and a vcpu whose registers can be looked at, for tests of the loader.
 #pragma once
 
+#include "kernel/core/model.h"
 #include "kernel/vm/loader.h"
+#include "kernel/vm/loader_parts.h"
+#include "lib/errno.h"
 #include "tests/unit/guest_ram_fake.h"
 
 #define FILE_MAX (256 * KiB)
@@ -26,6 +29,13 @@ static void fake_seg_set(struct vcpu *v, enum hvm_seg s, const struct hvm_segmen
 
 static const struct hvm_ops fake_hvm = {.reg_set = fake_reg_set, .seg_set = fake_seg_set};
 const struct hvm_ops *hvm = &fake_hvm;
+
+// Unless a test is linked with a model's.
+__attribute__((weak)) int model_load(struct load *l)
+{
+	(void)l;
+	return -ENOEXEC;
+}
 
 static char cmdline[] = "console=hvc0 quiet";
 static u8 initrd[5000];

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// Starts a VM from UEFI firmware: the image below 4 GiB, the parts of a Q35 that it looks for, and the reset vector.
+//
+// The image is RAM. The firmware finds that out and keeps its variables in memory: they outlive a reset of the VM, not its end.
+#include "devices/fw_cfg_acpi.h"
+#include "kernel/core/frame.h"
+#include "kernel/core/model.h"
+#include "kernel/mono/firmware.h"
+#include "kernel/mono/lpc.h"
+#include "kernel/vm/acpi_tables.h"
+#include "kernel/vm/loader_parts.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define FOUR_GIB     0x100000000ull
+#define IMAGE_MAX    (16 * MiB)
+#define SIGNATURE    0x28u // of a firmware volume: "_FVH" (PI specification, volume 3, section 3.2.1)
+#define MEMORY_MIN   (64 * MiB)
+#define HOST_BRIDGE  0x29c0u // 82G33, of Q35
+#define TABLES_MAX   (8 * KiB)
+#define E820_ENTRIES 2u
+#define CMOS_LOW     0x34u // RAM above 16 MiB in units of 64 KiB, 16 bits
+#define CMOS_HIGH    0x5bu // RAM above 4 GiB in units of 64 KiB, 24 bits
+
+// What the firmware is told, and the bridge that tells it.
+struct firmware {
+	struct lpc lpc;
+	struct {
+		u64 start, size;
+		u32 type;
+	} __attribute__((packed)) e820[E820_ENTRIES];
+	u8 script[FW_ACPI_SCRIPT_MAX];
+	u8 tables[TABLES_MAX];
+};
+
+// By the VM's index; made at its first start.
+static struct firmware *firmwares[BUNDLE_MAX_VMS];
+
+static bool is_firmware(const struct image *i)
+{
+	u32 signature;
+
+	return image_read(i, SIGNATURE, &signature, 4) && signature == 0x4856465f &&
+	       i->size <= IMAGE_MAX && IS_ALIGNED(i->size, PAGE_SIZE);
+}
+
+static u32 tell_memory(const struct vm *vm, struct firmware *f)
+{
+	unsigned n = 0;
+
+	f->e820[n].start = 0;
+	f->e820[n].size = vm->ram_low;
+	f->e820[n++].type = MEMORY_RAM;
+	if (vm->ram_high) {
+		f->e820[n].start = GPA_RAM_HIGH;
+		f->e820[n].size = vm->ram_high;
+		f->e820[n++].type = MEMORY_RAM;
+	}
+	return n * (u32)sizeof(f->e820[0]);
+}
+
+// The same in CMOS memory, which this firmware reads first.
+static void tell_cmos(struct vm *vm)
+{
+	u64 low = (vm->ram_low - 16 * MiB) >> 16, high = vm->ram_high >> 16;
+
+	memcpy(&vm->pc.rtc.cmos[CMOS_LOW], &low, 2);
+	memcpy(&vm->pc.rtc.cmos[CMOS_HIGH], &high, 3);
+}
+
+static int tell(struct load *l, struct firmware *f)
+{
+	struct vm *vm = l->vm;
+	struct fw_cfg *cfg = &f->lpc.fw_cfg;
+	u32 script;
+
+	if (!guest_read(vm, gpa(GPA_BIOS), f->tables, sizeof(f->tables)))
+		return load_fail(l, "its ACPI tables cannot be read");
+	script = fw_acpi_convert(f->tables, sizeof(f->tables), GPA_BIOS, f->script);
+	if (!script)
+		return load_fail(l, "its ACPI tables do not suit firmware");
+	fw_cfg_init(cfg, (u16)vm->vcpu_count);
+	fw_cfg_add(cfg, FW_ACPI_TABLES, f->tables, sizeof(f->tables));
+	fw_cfg_add(cfg, FW_ACPI_SCRIPT, f->script, script);
+	fw_cfg_add(cfg, "etc/e820", f->e820, tell_memory(vm, f));
+	fw_cfg_add(cfg, "opt/ovmf/X-PciMmio64Mb", "0", 1); // BARs lie below 4 GiB
+	tell_cmos(vm);
+	return 0;
+}
+
+// Puts the Q35's bridges on the bus; the second time they are there.
+static void add_bridges(struct vm *vm, struct firmware *f)
+{
+	const u16 device = HOST_BRIDGE;
+
+	f->lpc.bus = &vm->pc.pci;
+	spin_lock(&vm->lock);
+	memcpy(&vm->pc.pci.bridge[PCI_DEVICE_ID], &device, 2);
+	if (vpci_add(&vm->pc.pci, LPC_SLOT, &lpc_ops, &f->lpc) == 0)
+		vpci_reset(&vm->pc.pci);
+	spin_unlock(&vm->lock);
+}
+
+int model_load(struct load *l)
+{
+	struct vm *vm = l->vm;
+	struct firmware *f = firmwares[vm->index];
+	u64 start = FOUR_GIB - l->kernel.size;
+	int err;
+
+	if (!is_firmware(&l->kernel))
+		return -ENOEXEC;
+	if (vm->ram_low < MEMORY_MIN)
+		return load_fail(l, "its firmware needs 64 MiB of memory");
+	if (vm->ram_low > LPC_ECAM)
+		return load_fail(l, "with firmware it may have 2816 MiB of memory at most");
+	if (!f)
+		f = firmwares[vm->index] = kmem_alloc(sizeof(*f), vm->id);
+	if (!f) {
+		l->why = "out of memory";
+		return -ENOMEM;
+	}
+	if (!gmap_is_ram(&vm->gmap, start))
+		gmap_add_ram(&vm->gmap, start, FOUR_GIB);
+	add_bridges(vm, f);
+	err = tell(l, f);
+	return err ? err : load_copy(l, start, l->kernel.data, l->kernel.size);
+}
+
+void firmware_destroy(struct vm *vm)
+{
+	struct firmware *f = firmwares[vm->index];
+
+	if (!f)
+		return;
+	firmwares[vm->index] = NULL;
+	kmem_free(f, sizeof(*f));
+}
