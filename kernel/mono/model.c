@@ -3,6 +3,7 @@
 #include "kernel/core/model.h"
 #include "drivers/nvme/nvme.h"
 #include "drivers/pci.h"
+#include "drivers/virtio/virtio_disk.h"
 #include "kernel/core/log.h"
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
@@ -15,6 +16,7 @@ void model_init(void)
 	log_line("model: mono, I/O is the kernel's");
 	log_line("pci: %u functions", pci_scan());
 	nvme_init();
+	virtio_disk_init();
 	disktest_run();
 	nics_init();
 }

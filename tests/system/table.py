@@ -119,12 +119,16 @@ def inside():
 
 NVME = '-device nvme,drive=d0,serial=scratch'
 
+VIRTIO = '-device virtio-blk-pci,drive=d0,request-merging=off'  # else neighbours share an error
+
 
 def native_disks():
     """The mono kernel's own drivers."""
     yield Test('disk-nvme', [], alone=disks.works(NVME), models=MONO, groups='disks')
     yield Test('disk-nvme-error', [], alone=disks.one_bad_sector(NVME), models=MONO, groups='disks')
     yield Test('disk-nvme-stall', [], alone=disks.stalled(NVME), models=MONO, groups='disks')
+    yield Test('disk-virtio', [], alone=disks.works(VIRTIO), models=MONO, groups='disks')
+    yield Test('disk-virtio-error', [], alone=disks.one_bad_sector(VIRTIO), models=MONO, groups='disks')
 
 
 def programs():
