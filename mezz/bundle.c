@@ -94,8 +94,34 @@ static bool bundle_file(struct bundle *b, const char *key, const char *path, con
 	return true;
 }
 
+static const struct config_switch *switch_of(
+	const struct config *config, const struct config_nic *nic)
+{
+	static const struct config_switch none;
+
+	for (unsigned i = 0; i < config->switch_count; i++)
+		if (strcmp(config->switches[i].name, nic->switch_name) == 0)
+			return &config->switches[i];
+	return &none;
+}
+
+static void bundle_nics(struct bundle *b, const struct config *config, const struct config_vm *vm)
+{
+	for (unsigned i = 0; i < vm->nic_count; i++) {
+		const struct config_nic *nic = &vm->nics[i];
+		const struct config_switch *s = switch_of(config, nic);
+		char vlan[12];
+
+		snprintf(vlan, sizeof(vlan), "%u", nic->vlan);
+		text_print(&b->config, "nic %s %s %02x:%02x:%02x:%02x:%02x:%02x %llu %llu\n",
+			nic->switch_name, nic->trunk ? "trunk" : vlan, nic->mac[0], nic->mac[1],
+			nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5],
+			(unsigned long long)s->storm, (unsigned long long)s->rate);
+	}
+}
+
 // The order of the lines is part of the contract.
-static bool bundle_vm(struct bundle *b, const struct config_vm *vm)
+static bool bundle_vm(struct bundle *b, const struct config *config, const struct config_vm *vm)
 {
 	text_print(&b->config, "vm %s\nmemory %llu\nvcpus %u\n", vm->name,
 		(unsigned long long)vm->memory, vm->vcpus);
@@ -111,6 +137,7 @@ static bool bundle_vm(struct bundle *b, const struct config_vm *vm)
 		text_print(&b->config, "cap %u\n", vm->cap);
 	if (vm->affinity)
 		text_print(&b->config, "affinity %llx\n", (unsigned long long)vm->affinity);
+	bundle_nics(b, config, vm);
 	text_print(&b->config, "repeat %u\ndebug_exit %d\nend\n", vm->repeat, vm->debug_exit);
 	return true;
 }
@@ -165,7 +192,7 @@ int64_t bundle_write(const struct config *config, int fd)
 	b->fd = fd;
 	text_print(&b->config, "%s\n", BUNDLE_MAGIC_LINE);
 	for (unsigned i = 0; ok && i < config->vm_count; i++)
-		ok = bundle_vm(b, &config->vms[i]);
+		ok = bundle_vm(b, config, &config->vms[i]);
 	if (ok && put_all(b))
 		size = (int64_t)b->written;
 	else if (ok)

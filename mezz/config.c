@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "mezz/config_net.h"
 #include "mezz/document.h"
 #include "mezz/util.h"
 #include "mezz/words.h"
@@ -235,6 +236,7 @@ static const struct key {
 	{"affinity", read_affinity, NULL},
 	{"repeat", read_repeat, NULL},
 	{"debug_exit", read_debug_exit, NULL},
+	{"nics", config_read_nics, NULL},
 };
 #define KEY_COUNT (sizeof(vm_keys) / sizeof(vm_keys[0]))
 
@@ -350,7 +352,8 @@ static bool read_vms(struct document *d, struct config *config, const yaml_node_
 
 static bool read_root(struct document *d, struct config *config)
 {
-	const yaml_node_t *root = yaml_document_get_root_node(&d->yaml), *vms = NULL;
+	const yaml_node_t *root = yaml_document_get_root_node(&d->yaml), *vms = NULL,
+			  *switches = NULL;
 
 	if (!root)
 		return document_fail(d, NULL, "empty, expected 'vms:' and a list of VMs");
@@ -359,19 +362,26 @@ static bool read_root(struct document *d, struct config *config)
 	for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top;
 		p++) {
 		const yaml_node_t *key = document_node(d, p->key);
+		const yaml_node_t **value;
 		const char *text;
 
 		if (!document_text(d, "key", key, &text))
 			return false;
-		if (strcmp(text, "vms") != 0)
-			return document_fail(d, key, "unknown key '%.40s', expected 'vms'", text);
-		if (vms)
-			return document_fail(d, key, "key 'vms' twice, expected it once");
-		vms = document_node(d, p->value);
+		value = strcmp(text, "vms") == 0        ? &vms
+			: strcmp(text, "switches") == 0 ? &switches
+							: NULL;
+		if (!value)
+			return document_fail(
+				d, key, "unknown key '%.40s', expected 'vms' or 'switches'", text);
+		if (*value)
+			return document_fail(d, key, "key '%s' twice, expected it once", text);
+		*value = document_node(d, p->value);
 	}
 	if (!vms)
 		return document_fail(d, root, "empty, expected 'vms:' and a list of VMs");
-	return read_vms(d, config, vms);
+	if (switches && !config_read_switches(d, config, switches))
+		return false;
+	return read_vms(d, config, vms) && config_check_nics(d, config);
 }
 
 bool config_load(const char *path, struct config *out, char *error)

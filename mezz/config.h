@@ -7,18 +7,38 @@
 
 #include "abi/bundle.h"
 
-#define CONFIG_ERROR_MAX  1024
-#define CONFIG_FILE_MAX   (1u << 20) // bytes of a configuration
-#define CONFIG_MEMORY_MIN (1ull << 20)
-#define CONFIG_MEMORY_MAX (1ull << 40)
-#define CONFIG_CAP_MAX    6400
-#define CONFIG_WEIGHT_MAX 10000
-#define CONFIG_REPEAT_MAX 1000000
-#define CONFIG_CPUS_MAX   64
+#define CONFIG_ERROR_MAX     1024
+#define CONFIG_FILE_MAX      (1u << 20) // bytes of a configuration
+#define CONFIG_MEMORY_MIN    (1ull << 20)
+#define CONFIG_MEMORY_MAX    (1ull << 40)
+#define CONFIG_CAP_MAX       6400
+#define CONFIG_WEIGHT_MAX    10000
+#define CONFIG_REPEAT_MAX    1000000
+#define CONFIG_CPUS_MAX      64
+#define CONFIG_STORM_MAX     1000000000u // frames a second
+#define CONFIG_STORM_DEFAULT 10000
+#define CONFIG_RATE_MIN      (1ull << 16) // bytes a second
+#define CONFIG_RATE_MAX      (1ull << 40)
 
 struct config_module {
 	char *path;
 	char *args; // may be empty, never NULL
+};
+
+// What each port of the switch may do.
+struct config_switch {
+	char name[BUNDLE_NAME_MAX + 1];
+	uint64_t storm; // frames a second to groups and unknown stations; 0: no limit
+	uint64_t rate;  // bytes a second; 0: no limit
+};
+
+struct config_nic {
+	char switch_name[BUNDLE_NAME_MAX + 1];
+	bool trunk;    // all VLANs, with tags
+	unsigned vlan; // 0: none
+	bool has_mac;  // it was given, not derived
+	uint8_t mac[6];
+	unsigned line; // in the file
 };
 
 // Paths can be opened from the current directory, whatever the configuration's own directory is.
@@ -36,11 +56,15 @@ struct config_vm {
 	uint64_t affinity; // mask of CPUs; 0: any
 	unsigned repeat;
 	bool debug_exit;
+	struct config_nic nics[BUNDLE_MAX_NICS];
+	unsigned nic_count;
 };
 
 struct config {
 	struct config_vm vms[BUNDLE_MAX_VMS];
 	unsigned vm_count;
+	struct config_switch switches[BUNDLE_MAX_SWITCHES];
+	unsigned switch_count;
 };
 
 // Reads the file at path. On failure returns false with one line, "FILE:LINE: what was wrong, expected

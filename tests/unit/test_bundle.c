@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The boot bundle, byte for byte: headers, members stored once, the text, files that appear whole.
-// link: mezz/bundle.c mezz/save.c mezz/util.c kernel/core/bundle.c kernel/core/cpio.c
+// link: mezz/bundle.c mezz/save.c mezz/util.c kernel/core/bundle.c kernel/core/cpio.c net/config.c
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 
 #include "kernel/core/bundle.h"
 #include "mezz/bundle.h"
+#include "net/config.h"
 
 static char folder[] = "/tmp/test_bundle.XXXXXX";
 static char paths[4][64]; // a kernel, an initrd, the kernel's bytes under another name, the output
@@ -54,7 +55,13 @@ static void two_vms(struct config *config)
 		.cap = 50,
 		.affinity = 0x8000000000000001,
 		.repeat = 3,
-		.debug_exit = true};
+		.debug_exit = true,
+		.nic_count = 2,
+		.nics = {{.switch_name = "lan", .vlan = 10, .mac = {2, 0, 0xab, 0, 0, 1}},
+			{.switch_name = "wan", .trunk = true, .mac = {2, 0, 0, 0, 0, 2}}}};
+	config->switch_count = 2;
+	config->switches[0] = (struct config_switch){.name = "lan", .storm = 7, .rate = 1 << 20};
+	config->switches[1] = (struct config_switch){.name = "wan"};
 	config->vms[1] = (struct config_vm){.name = "db",
 		.memory = 1ull << 40,
 		.vcpus = 64,
@@ -69,6 +76,7 @@ static const char text[] =
 	"mezzanine-bundle 1\n"
 	"vm web\nmemory 67108864\nvcpus 2\nkernel f0\ninitrd f1\n"
 	"cmdline console=hvc0 x\nweight 256\ncap 50\naffinity 8000000000000001\n"
+	"nic lan 10 02:00:ab:00:00:01 7 1048576\nnic wan trunk 02:00:00:00:00:02 0 0\n"
 	"repeat 3\ndebug_exit 1\nend\n"
 	"vm db\nmemory 1099511627776\nvcpus 64\nkernel f0\n"
 	"module f1 a b\nmodule f0 \ncmdline \nweight 1\nrepeat 0\ndebug_exit 0\nend\n";
@@ -130,6 +138,7 @@ TEST(the_kernel_reads_it)
 	static struct config config;
 	int fd = memfd_create("bundle", 0);
 	const char *why = "";
+	struct net_card_config card;
 	struct bundle bundle;
 	int64_t size;
 	void *all, *memory;
@@ -151,6 +160,14 @@ TEST(the_kernel_reads_it)
 	CHECK(bundle.vms[1].module_count == 2 && holds(bundle.vms[1].modules[0].file, "RD"));
 	CHECK(strcmp(bundle.vms[1].modules[0].args, "a b") == 0);
 	CHECK(strcmp(bundle.vms[1].modules[1].args, "") == 0);
+	CHECK_EQ(bundle.vms[0].io_count, 2);
+	CHECK(strcmp(bundle.vms[0].io[1].key, "nic") == 0);
+	CHECK(net_card_parse(&card, bundle.vms[0].io[0].value) == NULL);
+	CHECK(strcmp(card.name, "lan") == 0 && card.port.vlan == 10 && !card.port.trunk);
+	CHECK(card.port.locked && card.port.addr == 0x0200ab000001 && card.addr[2] == 0xab);
+	CHECK(card.port.storm == 7 && card.port.rate == 1 << 20);
+	CHECK(net_card_parse(&card, bundle.vms[0].io[1].value) == NULL);
+	CHECK(card.port.trunk && card.port.vlan == 0 && !card.port.storm && !card.port.rate);
 	CHECK(bundle.vms[1].cap == 0 && bundle.vms[1].affinity == 0 && !bundle.vms[1].debug_exit);
 	free(memory);
 	free(all);
@@ -168,6 +185,23 @@ static unsigned entries(void)
 	while (f && fgets(command, sizeof(command), f))
 		n++;
 	return f && pclose(f) == 0 ? n : 0;
+}
+
+TEST(wrong_card_lines)
+{
+	static const char *const wrong[] = {"", "lan", "lan 10", "lan 4095 02:00:00:00:00:01 0 0",
+		"lan x 02:00:00:00:00:01 0 0", "lan 1 02:00:00:00:00:0 0 0",
+		"lan 1 03:00:00:00:00:01 0 0", "lan 1 00:00:00:00:00:00 0 0",
+		"lan 1 02:00:00:00:00:0g 0 0", "lan 1 02:00:00:00:00:01 0", "lan trunk",
+		"lan 1 02:00:00:00:00:01 0 0 0", "lan 1 02:00:00:00:00:01 1099511627777 0",
+		"lan 1 02:00:00:00:00:01 0 18446744073709551616",
+		"a-name-of-a-switch-that-is-too-long 1 02:00:00:00:00:01 0 0"};
+	struct net_card_config card;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++)
+		CHECK(net_card_parse(&card, wrong[i]) != NULL);
+	CHECK(net_card_parse(&card, "lan 4094 02:00:00:00:00:01 1099511627776 0") == NULL);
+	CHECK_EQ(card.port.storm, 1ull << 40);
 }
 
 TEST(saved_whole)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Configurations, right and wrong: every message names the file, the line and what was expected.
-// link: mezz/config.c mezz/document.c mezz/words.c mezz/util.c -lyaml
+// link: mezz/config.c mezz/config_net.c mezz/document.c mezz/words.c mezz/util.c -lyaml
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -172,7 +172,7 @@ TEST(the_file)
 	WRONG("- a\n", "1: not a mapping, expected 'vms:' and a list of VMs");
 	WRONG("hello\n", "1: not a mapping, expected 'vms:' and a list of VMs");
 	WRONG("{}\n", "1: empty, expected 'vms:' and a list of VMs");
-	WRONG("vm: 1\n", "1: unknown key 'vm', expected 'vms'");
+	WRONG("vm: 1\n", "1: unknown key 'vm', expected 'vms' or 'switches'");
 	WRONG("vms: 1\n", "1: vms: not a list, expected a list of VMs");
 	WRONG("\nvms: []\n", "2: vms: an empty list, expected at least one VM");
 	WRONG("vms: []\nvms: []\n", "2: key 'vms' twice, expected it once");
@@ -208,7 +208,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, repeat, debug_exit");
+		"cmdline, weight, cap, affinity, repeat, debug_exit, nics");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
@@ -275,6 +275,87 @@ TEST(numbers)
 	WRONG("vms:\n  - vcpus: 0\n", "2: vcpus: '0', expected a number from 1 to 64");
 	WRONG("vms:\n  - vcpus: 65\n", "2: vcpus: '65', expected a number from 1 to 64");
 	WRONG_VM("debug_exit: yes", "6: debug_exit: 'yes', expected true or false");
+}
+
+// A configuration with a switch whose VM has these network cards, on line 7.
+#define NICS(text)                                                                                 \
+	"switches: [{name: lan}]\nvms:\n  - name: web\n    memory: 16MiB\n    vcpus: 1\n"          \
+	"    kernel: vmlinuz\n    nics: " text "\n"
+#define WRONG_NICS(text, expected) WRONG(NICS(text), expected)
+
+TEST(network_cards)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	const char yaml[] = NICS(
+		"[{switch: lan}, {switch: wan-2, vlan: 10, mac: '52:54:00:aB:cd:ef'},\n"
+		"           {switch: lan, vlan: trunk}]") "  - {name: db, memory: 16MiB, vcpus: 1, "
+							  "kernel: vmlinuz, nics: [{switch: lan}]}\n"
+							  "# behind the VMs, too\n";
+	char with[1000];
+	const struct config_nic *nic = config.vms[0].nics;
+
+	snprintf(with, sizeof(with),
+		"switches: [{name: lan}, {name: wan-2, storm: 0, rate: 10MiB}]%s",
+		strchr(yaml, '\n'));
+	CHECK(load_bytes(with, strlen(with), &config, error));
+	CHECK(strcmp(error, "") == 0);
+	CHECK_EQ(config.switch_count, 2);
+	CHECK(strcmp(config.switches[1].name, "wan-2") == 0);
+	CHECK(config.switches[0].storm == CONFIG_STORM_DEFAULT && config.switches[0].rate == 0);
+	CHECK(config.switches[1].storm == 0 && config.switches[1].rate == 10 << 20);
+	CHECK_EQ(config.vms[0].nic_count, 3);
+	CHECK(strcmp(nic[0].switch_name, "lan") == 0 && nic[0].vlan == 0 && !nic[0].trunk);
+	CHECK(strcmp(nic[1].switch_name, "wan-2") == 0 && nic[1].vlan == 10);
+	CHECK(memcmp(nic[1].mac, "\x52\x54\x00\xab\xcd\xef", 6) == 0);
+	CHECK(nic[2].trunk);
+	// Derived: a station's, locally administered, each another, and the same the next time.
+	CHECK((nic[0].mac[0] & 3) == 2 && (nic[2].mac[0] & 3) == 2);
+	CHECK(memcmp(nic[0].mac, nic[2].mac, 6) != 0);
+	CHECK(memcmp(nic[0].mac, config.vms[1].nics[0].mac, 6) != 0);
+	CHECK(memcmp(nic[0].mac, "\x32\xe4\x01\xf2\xf7\x6e", 6) == 0);
+	config_free(&config);
+}
+
+TEST(wrong_network_cards)
+{
+	WRONG_NICS("lan", "7: nics: not a list, expected [{switch: ...}, ...]");
+	WRONG_NICS("[lan]", "7: nics: not a mapping, expected {switch: ...}");
+	WRONG_NICS("[{vlan: 3}]", "7: nics: one has no 'switch', expected it");
+	WRONG_NICS("[{switch: lan, colour: red}]",
+		"7: unknown key 'colour', expected one of switch, vlan, mac");
+	WRONG_NICS("[{switch: lan, switch: lan}]", "7: key 'switch' twice, expected it once");
+	WRONG_NICS("[{switch: wan}]", "7: switch: 'wan' is not there, expected one of 'switches'");
+	WRONG_NICS("[{switch: L}]", "7: switch: 'L', expected 1 to 31 of a-z, 0-9 and -");
+	WRONG_NICS("[{switch: lan, vlan: 0}]",
+		"7: vlan: '0', expected a number from 1 to 4094, or trunk");
+	WRONG_NICS("[{switch: lan, vlan: 4095}]",
+		"7: vlan: '4095', expected a number from 1 to 4094, or trunk");
+#define MAC_EXPECTED ", expected an address such as 52:54:00:12:34:56"
+	WRONG_NICS("[{switch: lan, mac: x}]", "7: mac: 'x'" MAC_EXPECTED);
+	WRONG_NICS("[{switch: lan, mac: '52:54:00:12:34:5'}]",
+		"7: mac: '52:54:00:12:34:5'" MAC_EXPECTED);
+	WRONG_NICS("[{switch: lan, mac: '52:54:00:12:34:5:'}]",
+		"7: mac: '52:54:00:12:34:5:'" MAC_EXPECTED);
+	WRONG_NICS("[{switch: lan, mac: '53:54:00:12:34:56'}]",
+		"7: mac: '53:54:00:12:34:56' is no single station's, expected one that is");
+	WRONG_NICS("[{switch: lan, mac: '00:00:00:00:00:00'}]",
+		"7: mac: '00:00:00:00:00:00' is no single station's, expected one that is");
+	WRONG_NICS("\n    - {switch: lan, mac: '52:54:00:00:00:01'}\n    - {switch: lan, mac: "
+		   "'52:54:00:00:00:01'}",
+		"9: mac: 52:54:00:00:00:01 a second time, expected an address of its own");
+#define CARD "{switch: lan}, "
+	WRONG_NICS("[" CARD CARD CARD CARD CARD CARD CARD CARD "{switch: lan}]",
+		"7: nics: one more, expected at most 8");
+	WRONG("switches: lan\nvms: []\n", "1: switches: not a list, expected [{name: ...}, ...]");
+	WRONG("switches: [{storm: 1}]\nvms: []\n", "1: switches: one has no 'name', expected it");
+	WRONG("switches: [{name: a}, {name: a}]\nvms: []\n",
+		"1: switches: a second 'a', expected a name of its own");
+	WRONG("switches: [{name: a, storm: -1}]\nvms: []\n",
+		"1: storm: '-1', expected frames a second from 0 (no limit) to 1000000000");
+	WRONG("switches: [{name: a, rate: 100}]\nvms: []\n",
+		"1: rate: '100', expected bytes a second from 64KiB to 1TiB");
+	WRONG("switches: []\nswitches: []\nvms: []\n", "2: key 'switches' twice, expected it once");
 }
 
 TEST(affinity)
