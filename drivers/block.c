@@ -207,6 +207,18 @@ void block_stop(struct block_controller *c)
 	}
 }
 
+void block_halt(struct block_queue *q)
+{
+	q->stopped = true;
+	while (!list_empty(&q->active)) {
+		struct block_request *r = list_entry(q->active.prev, struct block_request, link);
+
+		block_piece_drop(q, r);
+		list_remove(&r->link);
+		list_push_front(&q->waiting, &r->link);
+	}
+}
+
 // What was in flight goes to the front of what waits, in its order; what ran out of time, or of tries, ends.
 static void take_back(struct block_queue *q)
 {

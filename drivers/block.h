@@ -117,6 +117,7 @@ struct block_controller {
 		lock; // rank LOCK_DRIVER: state; what the driver keeps for the whole controller
 	enum block_state state;
 	const char *why;    // it is reset, or fails
+	bool routine;       // the reset is no failure
 	struct timer timer; // of the next step of a reset
 	u32 resets;         // lately
 	u64 reset_at;       // the last one, ticks
@@ -179,6 +180,10 @@ void block_register(struct block_disk *disk);
 // The piece has ended.
 void block_complete(struct block_queue *q, struct block_request *r, int err);
 
+// The device has stopped by itself, as some do when a command fails: what it still had goes back to what waits, and
+// nothing is started. block_restart then brings it back.
+void block_halt(struct block_queue *q);
+
 // The pieces of physical memory of r->piece, one at each call; false: no more.
 struct block_cursor {
 	const struct block_segment *segment;
@@ -195,6 +200,9 @@ void block_queue_end(struct block_queue *q);
 
 // Begins a reset unless one is under way; it goes on by timer. Any CPU, locks below LOCK_DRIVER.
 void block_reset(struct block_controller *c, const char *why);
+
+// The same where that is no failure of the controller: it is not logged and not counted.
+void block_restart(struct block_controller *c);
 
 // Its parts: from block_stop on nothing is started; it returns when no start is under way. Once the device is
 // known not to touch memory any more and its queues are new, block_resume starts again what was in flight, or

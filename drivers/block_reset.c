@@ -43,23 +43,36 @@ int block_bring_up(struct block_controller *c)
 	return 0;
 }
 
-void block_reset(struct block_controller *c, const char *why)
+static void ask(struct block_controller *c, const char *why, bool routine)
 {
 	spin_lock(&c->lock);
 	if (c->state == BLOCK_LIVE) {
 		c->state = BLOCK_ASKED;
 		c->why = why;
+		c->routine = routine;
 		timer_set(&c->timer, time_now());
 	}
 	spin_unlock(&c->lock);
 }
 
+void block_reset(struct block_controller *c, const char *why)
+{
+	ask(c, why, false);
+}
+
+void block_restart(struct block_controller *c)
+{
+	ask(c, "a command failed", true);
+}
+
 // False: it has been reset too often.
 static bool begin(struct block_controller *c)
 {
-	log_line("%s: reset: %s", c->name, c->why);
 	c->state = BLOCK_UNDERWAY;
 	block_stop(c);
+	if (c->routine)
+		return true;
+	log_line("%s: reset: %s", c->name, c->why);
 	if (time_to_ns(time_now() - c->reset_at) > QUIET_NS)
 		c->resets = 0;
 	c->reset_at = time_now();
@@ -95,7 +108,8 @@ static void recover(struct timer *t)
 		timer_set(t, time_now() + time_from_ns(wait));
 	} else {
 		set_state(c, BLOCK_LIVE);
-		log_line("%s: works again", c->name);
+		if (!c->routine)
+			log_line("%s: works again", c->name);
 		block_resume(c);
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The mono model: the parts that only it has.
 #include "kernel/core/model.h"
+#include "drivers/ahci/ahci.h"
 #include "drivers/nvme/nvme.h"
 #include "drivers/pci.h"
 #include "drivers/virtio/virtio_disk.h"
@@ -17,6 +18,7 @@ void model_init(void)
 	log_line("pci: %u functions", pci_scan());
 	nvme_init();
 	virtio_disk_init();
+	ahci_init();
 	disktest_run();
 	nics_init();
 }

@@ -121,6 +121,8 @@ NVME = '-device nvme,drive=d0,serial=scratch'
 
 VIRTIO = '-device virtio-blk-pci,drive=d0,request-merging=off'  # else neighbours share an error
 
+SATA = '-device ide-hd,drive=d0,serial=scratch'
+
 
 def native_disks():
     """The mono kernel's own drivers."""
@@ -129,6 +131,8 @@ def native_disks():
     yield Test('disk-nvme-stall', [], alone=disks.stalled(NVME), models=MONO, groups='disks')
     yield Test('disk-virtio', [], alone=disks.works(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-virtio-error', [], alone=disks.one_bad_sector(VIRTIO), models=MONO, groups='disks')
+    yield Test('disk-sata', [], alone=disks.works(SATA, count=9), models=MONO, groups='disks')  # zeroes are not offered
+    yield Test('disk-sata-error', [], alone=disks.one_bad_sector(SATA), models=MONO, groups='disks')
 
 
 def programs():
