@@ -13,7 +13,7 @@
 #include "mezz/save.h"
 #include "mezz/util.h"
 
-#define MEMBERS_MAX (BUNDLE_MAX_VMS * (2 + BUNDLE_MAX_MODULES))
+#define MEMBERS_MAX (BUNDLE_MAX_VMS * (2 + BUNDLE_MAX_MODULES + BUNDLE_MAX_DISKS))
 
 // A file of the archive, in memory; its member name is "f" and its index.
 struct member {
@@ -21,6 +21,7 @@ struct member {
 	ino_t inode;
 	char *bytes;
 	size_t size;
+	bool alone; // a disk that is written: nobody else's, whatever has the same bytes
 };
 
 struct bundle {
@@ -62,20 +63,22 @@ static bool member_read(struct member *m, const char *path)
 	return false;
 }
 
-// The index of the member with this file's bytes, added if it is new; -1 after a complaint.
-static int bundle_member(struct bundle *b, const char *path)
+// The index of the member with this file's bytes, added if it is new or to be alone; -1 after a complaint.
+static int bundle_member(struct bundle *b, const char *path, bool alone)
 {
 	struct member *m = &b->members[b->member_count];
 	struct stat st;
 
-	if (stat(path, &st) == 0)
+	if (!alone && stat(path, &st) == 0)
 		for (unsigned i = 0; i < b->member_count; i++)
-			if (b->members[i].device == st.st_dev && b->members[i].inode == st.st_ino)
+			if (!b->members[i].alone && b->members[i].device == st.st_dev &&
+				b->members[i].inode == st.st_ino)
 				return (int)i;
 	if (!member_read(m, path))
 		return -1;
-	for (unsigned i = 0; i < b->member_count; i++) {
-		if (b->members[i].size == m->size &&
+	m->alone = alone;
+	for (unsigned i = 0; !alone && i < b->member_count; i++) {
+		if (!b->members[i].alone && b->members[i].size == m->size &&
 			memcmp(b->members[i].bytes, m->bytes, m->size) == 0) {
 			free(m->bytes);
 			return (int)i;
@@ -86,7 +89,7 @@ static int bundle_member(struct bundle *b, const char *path)
 
 static bool bundle_file(struct bundle *b, const char *key, const char *path, const char *args)
 {
-	int index = bundle_member(b, path);
+	int index = bundle_member(b, path, false);
 
 	if (index < 0)
 		return false;
@@ -120,6 +123,22 @@ static void bundle_nics(struct bundle *b, const struct config *config, const str
 	}
 }
 
+static bool bundle_disk(struct bundle *b, const struct config_disk *disk)
+{
+	static const char *const modes[] = {"rw", "ro", "snapshot"};
+	int index;
+
+	if (disk->device) {
+		text_print(&b->config, "disk device %s %s\n", disk->device, modes[disk->mode]);
+		return true;
+	}
+	index = bundle_member(b, disk->image, disk->mode == CONFIG_DISK_RW);
+	if (index < 0)
+		return false;
+	text_print(&b->config, "disk f%d %s\n", index, modes[disk->mode]);
+	return true;
+}
+
 // The order of the lines is part of the contract.
 static bool bundle_vm(struct bundle *b, const struct config *config, const struct config_vm *vm)
 {
@@ -137,6 +156,9 @@ static bool bundle_vm(struct bundle *b, const struct config *config, const struc
 		text_print(&b->config, "cap %u\n", vm->cap);
 	if (vm->affinity)
 		text_print(&b->config, "affinity %llx\n", (unsigned long long)vm->affinity);
+	for (unsigned i = 0; i < vm->disk_count; i++)
+		if (!bundle_disk(b, &vm->disks[i]))
+			return false;
 	bundle_nics(b, config, vm);
 	text_print(&b->config, "repeat %u\ndebug_exit %d\nend\n", vm->repeat, vm->debug_exit);
 	return true;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "mezz/config_disks.h"
 #include "mezz/config_net.h"
 #include "mezz/document.h"
 #include "mezz/util.h"
@@ -32,8 +33,7 @@ static bool read_number(struct document *d, const char *key, const yaml_node_t *
 	return true;
 }
 
-// A path relative to the configuration's folder, of a file that can be read now.
-static bool read_path(struct document *d, const char *key, const yaml_node_t *node,
+bool config_read_path(struct document *d, const char *key, const yaml_node_t *node,
 	const char *text, size_t length, char **out)
 {
 	const char *slash = strrchr(d->path, '/');
@@ -110,7 +110,7 @@ static bool read_kernel(struct document *d, struct config_vm *vm, const yaml_nod
 	const char *text;
 
 	return document_text(d, "kernel", node, &text) &&
-	       read_path(d, "kernel", node, text, strlen(text), &vm->kernel);
+	       config_read_path(d, "kernel", node, text, strlen(text), &vm->kernel);
 }
 
 static bool read_initrd(struct document *d, struct config_vm *vm, const yaml_node_t *node)
@@ -118,7 +118,7 @@ static bool read_initrd(struct document *d, struct config_vm *vm, const yaml_nod
 	const char *text;
 
 	return document_text(d, "initrd", node, &text) &&
-	       read_path(d, "initrd", node, text, strlen(text), &vm->initrd);
+	       config_read_path(d, "initrd", node, text, strlen(text), &vm->initrd);
 }
 
 static bool read_line(
@@ -154,7 +154,7 @@ static bool read_module(struct document *d, struct config_vm *vm, const yaml_nod
 			d, node, "modules: one more, expected at most %d", BUNDLE_MAX_MODULES);
 	module = &vm->modules[vm->module_count++];
 	length = strcspn(text, " ");
-	return read_path(d, "modules", node, text, length, &module->path) &&
+	return config_read_path(d, "modules", node, text, length, &module->path) &&
 	       read_line(d, "modules", node, text + length + (text[length] == ' '), &module->args);
 }
 
@@ -234,6 +234,7 @@ static const struct key {
 	{"weight", read_weight, NULL},
 	{"cap", read_cap, NULL},
 	{"affinity", read_affinity, NULL},
+	{"disks", config_read_disks, NULL},
 	{"repeat", read_repeat, NULL},
 	{"debug_exit", read_debug_exit, NULL},
 	{"nics", config_read_nics, NULL},
@@ -281,7 +282,7 @@ static bool check_vm(struct document *d, const struct config *config, const stru
 		return document_fail(d, at[1],
 			"memory: %llu MiB, expected more than the %llu MiB of the files to load",
 			(unsigned long long)vm->memory >> 20, (unsigned long long)files >> 20);
-	return true;
+	return !at[10] || config_check_disks(d, config, vm, at[10]);
 }
 
 static bool read_vm(
@@ -324,6 +325,7 @@ static void free_vm(struct config_vm *vm)
 		free(vm->modules[i].path);
 		free(vm->modules[i].args);
 	}
+	config_free_disks(vm);
 	*vm = (struct config_vm){0};
 }
 

@@ -41,6 +41,15 @@ struct config_nic {
 	unsigned line; // in the file
 };
 
+enum config_disk_mode { CONFIG_DISK_RW, CONFIG_DISK_RO, CONFIG_DISK_SNAPSHOT };
+
+struct config_disk {
+	char *image;   // a path; NULL: it is a device
+	uint64_t size; // bytes of the image
+	char *device;  // a name or PARTUUID of the machine's
+	enum config_disk_mode mode;
+};
+
 // Paths can be opened from the current directory, whatever the configuration's own directory is.
 struct config_vm {
 	char name[BUNDLE_NAME_MAX + 1];
@@ -54,6 +63,8 @@ struct config_vm {
 	unsigned weight;
 	unsigned cap;      // percent of one CPU; 0: none
 	uint64_t affinity; // mask of CPUs; 0: any
+	struct config_disk disks[BUNDLE_MAX_DISKS];
+	unsigned disk_count;
 	unsigned repeat;
 	bool debug_exit;
 	struct config_nic nics[BUNDLE_MAX_NICS];

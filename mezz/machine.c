@@ -22,8 +22,14 @@ uint64_t machine_memory(const struct machine *m, const struct config *config, ui
 
 	if (m->memory)
 		return m->memory;
-	for (unsigned i = 0; i < config->vm_count; i++)
-		sum += config->vms[i].memory;
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		const struct config_vm *vm = &config->vms[i];
+
+		sum += vm->memory + vm->disk_count * MIB;
+		for (unsigned n = 0; n < vm->disk_count; n++)
+			if (vm->disks[n].mode == CONFIG_DISK_SNAPSHOT)
+				sum += vm->disks[n].size;
+	}
 	return (sum + MEMORY_MULTIPLE - 1) / MEMORY_MULTIPLE * MEMORY_MULTIPLE;
 }
 

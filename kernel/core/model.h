@@ -2,6 +2,8 @@
 // The seam between the two architectures: what kernel/micro and kernel/mono supply; the linker picks one.
 #pragma once
 
+#include "lib/types.h"
+
 struct load;
 struct vm;
 
@@ -13,7 +15,11 @@ void model_init(void);
 // A VM is being built; its memory, vcpus and PC are there. NULL, or why it cannot be.
 const char *model_vm_create(struct vm *vm);
 
-// All its vcpus have left the scheduler; what model_vm_create made, if it was called, goes. No lock held.
+// All its vcpus have left the scheduler: what the VM has in flight is called back. False: not all has come back; the
+// model posts WORK_REAP when it has, and is asked again. The list of VMs is locked.
+bool model_vm_quiet(struct vm *vm);
+
+// It is quiet, or never ran; what model_vm_create made, if it was called, goes. No lock held.
 void model_vm_destroy(struct vm *vm);
 
 // On WORK_MODEL, no lock held: what the model has posted to this CPU. Bounded.

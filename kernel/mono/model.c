@@ -6,6 +6,7 @@
 #include "drivers/pci.h"
 #include "drivers/virtio/virtio_disk.h"
 #include "kernel/core/log.h"
+#include "kernel/mono/disks.h"
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
 #include "kernel/mono/nics.h"
@@ -25,12 +26,20 @@ void model_init(void)
 
 const char *model_vm_create(struct vm *vm)
 {
-	return nics_create(vm);
+	const char *why = disks_create(vm);
+
+	return why ? why : nics_create(vm);
+}
+
+bool model_vm_quiet(struct vm *vm)
+{
+	return disks_quiet(vm);
 }
 
 void model_vm_destroy(struct vm *vm)
 {
 	nics_destroy(vm);
+	disks_destroy(vm);
 	firmware_destroy(vm);
 }
 

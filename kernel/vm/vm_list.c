@@ -5,6 +5,7 @@
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "kernel/core/machine.h"
+#include "kernel/core/model.h"
 
 static struct spinlock lock = {.rank = LOCK_VM_LIST};
 static struct list vms = {&vms, &vms};
@@ -45,7 +46,7 @@ static void add_promised(struct vm *vm, void *sum)
 	u64 frames = vm->config->memory / PAGE_SIZE;
 	u64 populated = READ_ONCE(vm->gmap.populated);
 
-	*(u64 *)sum += frames > populated ? frames - populated : 0;
+	*(u64 *)sum += READ_ONCE(vm->promised) + (frames > populated ? frames - populated : 0);
 }
 
 u64 vm_list_promised(void)
@@ -75,8 +76,10 @@ static struct vm *take_ended(void)
 	{
 		struct vm *vm = list_entry(pos, struct vm, link);
 
-		if (!found && atomic_exchange(&vm->finishable, 0))
+		if (!found && READ_ONCE(vm->finishable) && model_vm_quiet(vm)) {
+			vm->finishable = 0;
 			found = vm;
+		}
 	}
 	spin_unlock(&lock);
 	return found;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The reader of the boot bundle: arbitrary archives, and arbitrary configurations in a good archive. All memory is of just
 // the size that the reader may use.
-// link: kernel/core/bundle.c kernel/core/cpio.c
-#include "kernel/core/bundle.h"
+// link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/cpio.c
+#include "kernel/core/bundle_disk.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/cpio_build.h"
 
@@ -31,6 +31,25 @@ static void check_vm(const struct bundle_vm *vm, const u8 *archive, size_t size)
 	}
 }
 
+static void check_disks(const struct bundle_vm *vm, const u8 *archive, size_t size)
+{
+	MUST(vm->io_count <= BUNDLE_MAX_IO);
+	for (unsigned n = 0; bundle_disk_line(vm, n) >= 0; n++) {
+		const char *why = NULL;
+		struct bundle_disk d;
+
+		if (!bundle_disk_parse(vm, (unsigned)bundle_disk_line(vm, n), &d, &why)) {
+			MUST(why && *why);
+			continue;
+		}
+		MUST(!d.image.data == (strlen(d.device) > 0));
+		if (!d.image.data)
+			continue;
+		check_file(&d.image, archive, size);
+		MUST(d.image.size && d.image.size % 512 == 0);
+	}
+}
+
 static void parse(const u8 *archive, size_t size)
 {
 	const char *why = NULL;
@@ -53,6 +72,7 @@ static void parse(const u8 *archive, size_t size)
 		MUST(b.count >= 1);
 	for (unsigned i = 0; i < b.count; i++) {
 		check_vm(&b.vms[i], archive, size);
+		check_disks(&b.vms[i], archive, size);
 		for (unsigned j = 0; j < i; j++)
 			MUST(strcmp(b.vms[i].name, b.vms[j].name) != 0);
 	}
@@ -62,7 +82,8 @@ static void parse(const u8 *archive, size_t size)
 // A first byte of 0xff: the rest is the archive; else the rest is the configuration of an archive with members k and i.
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	u8 *archive = calloc(1, size + 1024);
+	static const u8 sectors[1024];
+	u8 *archive = calloc(1, size + 4096);
 	size_t n = 0;
 	u8 *copy;
 
@@ -74,6 +95,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		n = cpio_add(archive, n, BUNDLE_CONFIG, data, size);
 		n = cpio_add(archive, n, "k", "kernel", 6);
 		n = cpio_add(archive, n, "i", "initrd", 6);
+		n = cpio_add(archive, n, "d", sectors, sizeof(sectors));
 		n = cpio_add(archive, n, "TRAILER!!!", "", 0);
 	}
 	copy = malloc(n ? n : 1); // so that a byte read too far is found

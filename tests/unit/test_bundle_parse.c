@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Tests of the boot bundle's reader: what it takes, and the line and the words with which it refuses.
-// link: kernel/core/bundle.c kernel/core/cpio.c
+// link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/cpio.c
 #include "tests/unit/test.h"
-#include "kernel/core/bundle.h"
+#include "kernel/core/bundle_disk.h"
 #include "tests/unit/cpio_build.h"
 
 #define HEAD "mezzanine-bundle 1\n"
@@ -10,6 +10,7 @@
 	"vm " n                                                                                    \
 	"\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 256\nrepeat 0\ndebug_exit 0\nend\n"
 
+static const u8 sectors[1024];
 static u8 archive[200000];
 static void *memory;
 static struct bundle bundle;
@@ -23,6 +24,8 @@ static size_t build(const char *config)
 	n = cpio_add(archive, n, BUNDLE_CONFIG, config, strlen(config));
 	n = cpio_add(archive, n, "k", "kernel!", 7);
 	n = cpio_add(archive, n, "i", "initrd", 6);
+	n = cpio_add(archive, n, "d", sectors, 1024);
+	n = cpio_add(archive, n, "e", sectors, 512);
 	return cpio_add(archive, n, "TRAILER!!!", "", 0);
 }
 
@@ -192,6 +195,80 @@ TEST(archives_that_lie)
 	build(HEAD VM("a"));
 	archive[54] = 'g';
 	CHECK_EQ(bundle_memory(archive, size, &s), 0);
+}
+
+#define VM_WITH(n, lines)                                                                          \
+	"vm " n "\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 256\n" lines                \
+	"repeat 0\ndebug_exit 0\nend\n"
+
+TEST(disks)
+{
+	struct bundle_disk d;
+	const struct bundle_vm *vm;
+
+	CHECK_EQ(parse(HEAD VM_WITH("a", "nic lan 1 -\ndisk d rw\ndisk e ro\n"
+					 "disk device nvme0n1p3 ro\n")
+				 VM_WITH("b", "affinity 1\ndisk e snapshot\n")),
+		0);
+	vm = &bundle.vms[0];
+	CHECK_EQ(vm->io_count, 4);
+	CHECK(!strcmp(vm->io[0].key, "nic") && !strcmp(vm->io[0].value, "lan 1 -"));
+	CHECK_EQ(bundle_disk_line(vm, 0), 1);
+	CHECK_EQ(bundle_disk_line(vm, 2), 3);
+	CHECK_EQ(bundle_disk_line(vm, 3), -1);
+	CHECK(bundle_disk_parse(vm, 1, &d, &why));
+	CHECK(d.mode == BUNDLE_DISK_RW && d.image.size == 1024);
+	CHECK(d.image.data > archive && d.image.data < archive + sizeof(archive));
+	CHECK(bundle_disk_parse(vm, 2, &d, &why) && d.mode == BUNDLE_DISK_RO);
+	CHECK(bundle_disk_parse(vm, 3, &d, &why) && !d.image.data);
+	CHECK(!strcmp(d.device, "nvme0n1p3") && d.mode == BUNDLE_DISK_RO);
+	CHECK(bundle_disk_parse(&bundle.vms[1], 0, &d, &why) && d.mode == BUNDLE_DISK_SNAPSHOT);
+}
+
+TEST(wrong_disks)
+{
+	static const struct {
+		const char *config;
+		const char *why; // a part of it
+	} cases[] = {
+		{HEAD VM_WITH("a", "disk z rw\n"), "member"},
+		{HEAD VM_WITH("a", "disk\n"), "member"},
+		{HEAD VM_WITH("a", "disk d\n"), "rw, ro or snapshot"},
+		{HEAD VM_WITH("a", "disk d ro \n"), "rw, ro or snapshot"},
+		{HEAD VM_WITH("a", "disk d wr\n"), "rw, ro or snapshot"},
+		{HEAD VM_WITH("a", "disk i ro\n"), "whole sectors"},
+		{HEAD VM_WITH("a", "disk d rw\ndisk d ro\n"), "used twice"},
+		{HEAD VM_WITH("a", "disk d rw\n") VM_WITH("b", "disk d rw\n"), "used twice"},
+		{HEAD VM_WITH("a", "disk d rw\n") VM_WITH("b", "disk e ro\ndisk d snapshot\n"),
+			"used twice"},
+		{HEAD VM_WITH("a", "disk device  rw\n"), "a device's name"},
+		{HEAD VM_WITH("a", "disk device 1234567890123456789012345678901234567 rw\n"),
+			"a device's name"},
+		{HEAD VM_WITH("a", "disk device sda snapshot\n"), "rw or ro"},
+	};
+	struct bundle_disk d;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		CHECK_EQ(parse(cases[i].config), 0);
+		if (bundle_disk_parse(&bundle.vms[0], 0, &d, &why) || !strstr(why, cases[i].why)) {
+			fprintf(stderr, "case %u: %s\n", i, why ? why : "(nothing said)");
+			test_failures++;
+		}
+	}
+	CHECK_EQ(parse(HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 256\n"
+			    "disk d ro\nend\n"),
+		9);
+	CHECK(why && strstr(why, "repeat"));
+	{
+		char config[2000];
+		size_t n = (size_t)sprintf(config,
+			HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 256\n");
+
+		for (unsigned i = 0; i < 17; i++)
+			n += (size_t)sprintf(config + n, "disk d ro\n");
+		CHECK_EQ(parse(config), 8 + 16);
+		CHECK(why && strstr(why, "16 disks"));
+	}
 }
 
 TEST_MAIN()

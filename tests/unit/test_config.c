@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Configurations, right and wrong: every message names the file, the line and what was expected.
-// link: mezz/config.c mezz/config_net.c mezz/document.c mezz/words.c mezz/util.c -lyaml
+// link: mezz/config.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c mezz/util.c -lyaml
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -36,6 +36,7 @@ __attribute__((constructor)) static void make_folder(void)
 	write_file("initrd", "initrd!", 7);
 	write_file("m1", "m", 1);
 	write_file("big", big, sizeof(big));
+	write_file("disk", big, 1024);
 	snprintf(big, sizeof(big), "%s/sub", folder);
 	if (mkdir(big, 0700) != 0)
 		abort();
@@ -43,7 +44,8 @@ __attribute__((constructor)) static void make_folder(void)
 
 __attribute__((destructor)) static void remove_folder(void)
 {
-	static const char *const names[] = {"vmlinuz", "initrd", "m1", "big", "c.yaml", "sub"};
+	static const char *const names[] = {
+		"vmlinuz", "initrd", "m1", "big", "c.yaml", "sub", "disk", "link"};
 	char full[80];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -208,7 +210,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, repeat, debug_exit, nics");
+		"cmdline, weight, cap, affinity, disks, repeat, debug_exit, nics");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
@@ -453,6 +455,77 @@ TEST(shell_words)
 	free(line);
 	words_free(&w);
 	words_free(&again);
+}
+
+TEST(disks)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	const char yaml[] = "vms:\n"
+			    "  - name: web\n"
+			    "    memory: 16MiB\n"
+			    "    vcpus: 2\n"
+			    "    kernel: vmlinuz\n"
+			    "    disks:\n"
+			    "      - {image: disk, format: raw, mode: ro}\n"
+			    "      - {image: big}\n"
+			    "      - device: nvme0n1p3\n"
+			    "  - name: db\n"
+			    "    memory: 16MiB\n"
+			    "    vcpus: 2\n"
+			    "    kernel: vmlinuz\n"
+			    "    disks: [{image: disk, mode: snapshot}, {device: sda, mode: ro}]\n";
+	const struct config_disk *disk = config.vms[0].disks;
+
+	CHECK(load_bytes(yaml, sizeof(yaml) - 1, &config, error));
+	CHECK(strcmp(error, "") == 0);
+	CHECK_EQ(config.vms[0].disk_count, 3);
+	CHECK(strcmp(disk[0].image + strlen(folder), "/disk") == 0);
+	CHECK(disk[0].mode == CONFIG_DISK_RO && disk[0].size == 1024);
+	CHECK(disk[1].mode == CONFIG_DISK_RW && !disk[1].device);
+	CHECK(!disk[2].image && strcmp(disk[2].device, "nvme0n1p3") == 0);
+	CHECK(config.vms[1].disks[0].mode == CONFIG_DISK_SNAPSHOT);
+	config_free(&config);
+}
+
+TEST(wrong_disks)
+{
+	char expected[400];
+
+	WRONG_VM("disks: disk", "6: disks: not a list, expected [{image: FILE, mode: rw}, ...]");
+	WRONG_VM("disks: [disk]",
+		"6: disks: not a mapping, expected a disk as in {image: FILE, mode: rw}");
+	WRONG_VM("disks: [{mode: ro}]", "6: this disk has no image, expected one, or a device");
+	WRONG_VM("disks: [{image: disk, device: sda}]",
+		"6: this disk has an image and a device, expected one of them");
+	WRONG_VM("disks: [{image: disk, mode: wr}]", "6: mode: 'wr', expected rw, ro or snapshot");
+	WRONG_VM("disks: [{image: disk, format: qcow2}]", "6: format: 'qcow2', expected raw");
+	WRONG_VM("disks: [{image: disk, image: disk}]", "6: key 'image' twice, expected it once");
+	WRONG_VM("disks: [{image: disk, size: 3}]",
+		"6: unknown key 'size' of a disk, expected one of image, device, format, mode");
+	WRONG_VM("disks: [{device: 'a b'}]",
+		"6: device: 'a b', expected a name such as nvme0n1p3, or a PARTUUID");
+	WRONG_VM("disks: [{device: sda, mode: snapshot}]",
+		"6: mode: snapshot of a device, expected rw or ro");
+	WRONG_VM("disks: [{device: sda}, {device: sda, mode: ro}]",
+		"6: disks: 'sda' is a disk of web too, expected no other user of a disk that is written");
+	snprintf(expected, sizeof(expected),
+		"6: image: '%s/m1' has 1 bytes, expected whole sectors of 512", folder);
+	WRONG_VM("disks: [{image: m1}]", expected);
+	snprintf(expected, sizeof(expected),
+		"12: disks: '%s/../%s/disk' is a disk of web too, expected no other user of a disk that is written",
+		folder, folder + 5);
+	{
+		char yaml[600];
+		int n = snprintf(yaml, sizeof(yaml),
+			VM("disks: [{image: disk, mode: ro}]") "  - name: db\n    memory: 16MiB\n"
+							       "    vcpus: 1\n    kernel: vmlinuz\n"
+							       "    disks:\n"
+							       "     - {image: ../%s/disk}\n",
+			folder + 5);
+
+		wrong_bytes(__LINE__, yaml, (size_t)n, expected);
+	}
 }
 
 TEST_MAIN()

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// The disks of a VM in the configuration.
+#pragma once
+
+#include "mezz/config.h"
+#include "mezz/document.h"
+
+// A path relative to the configuration's folder, of a file that can be read now (config.c).
+bool config_read_path(struct document *d, const char *key, const yaml_node_t *node,
+	const char *text, size_t length, char **out);
+
+// The list that is the value of `disks`.
+bool config_read_disks(struct document *d, struct config_vm *vm, const yaml_node_t *node);
+
+// A disk that is written is nobody else's: neither another disk of vm's nor one of the VMs before it.
+bool config_check_disks(struct document *d, const struct config *config, const struct config_vm *vm,
+	const yaml_node_t *node);
+
+void config_free_disks(struct config_vm *vm);
