@@ -10,10 +10,11 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "mezz/nocloud.h"
 #include "mezz/save.h"
 #include "mezz/util.h"
 
-#define MEMBERS_MAX (BUNDLE_MAX_VMS * (2 + BUNDLE_MAX_MODULES + BUNDLE_MAX_DISKS))
+#define MEMBERS_MAX (BUNDLE_MAX_VMS * (3 + BUNDLE_MAX_MODULES + BUNDLE_MAX_DISKS))
 
 // A file of the archive, in memory; its member name is "f" and its index.
 struct member {
@@ -63,6 +64,28 @@ static bool member_read(struct member *m, const char *path)
 	return false;
 }
 
+// Adds the member behind the last one, unless its bytes are those of one that may be shared; its index.
+static int member_add(struct bundle *b)
+{
+	const struct member *m = &b->members[b->member_count];
+
+	for (unsigned i = 0; !m->alone && i < b->member_count; i++) {
+		if (!b->members[i].alone && b->members[i].size == m->size &&
+			memcmp(b->members[i].bytes, m->bytes, m->size) == 0) {
+			free(m->bytes);
+			return (int)i;
+		}
+	}
+	return (int)b->member_count++;
+}
+
+// The same with bytes that no file has; they become the bundle's.
+static int member_add_text(struct bundle *b, struct text *t)
+{
+	b->members[b->member_count] = (struct member){.bytes = t->data, .size = t->length};
+	return member_add(b);
+}
+
 // The index of the member with this file's bytes, added if it is new or to be alone; -1 after a complaint.
 static int bundle_member(struct bundle *b, const char *path, bool alone)
 {
@@ -77,14 +100,7 @@ static int bundle_member(struct bundle *b, const char *path, bool alone)
 	if (!member_read(m, path))
 		return -1;
 	m->alone = alone;
-	for (unsigned i = 0; !alone && i < b->member_count; i++) {
-		if (!b->members[i].alone && b->members[i].size == m->size &&
-			memcmp(b->members[i].bytes, m->bytes, m->size) == 0) {
-			free(m->bytes);
-			return (int)i;
-		}
-	}
-	return (int)b->member_count++;
+	return member_add(b);
 }
 
 static bool bundle_file(struct bundle *b, const char *key, const char *path, const char *args)
@@ -139,12 +155,51 @@ static bool bundle_disk(struct bundle *b, const struct config_disk *disk)
 	return true;
 }
 
+// Firmware stands where a kernel does: its files one behind the other.
+static bool bundle_firmware(struct bundle *b, const struct config_vm *vm)
+{
+	struct text image = {0};
+
+	for (unsigned i = 0; i < CONFIG_FIRMWARE_FILES && vm->firmware[i]; i++) {
+		struct member part;
+
+		if (!member_read(&part, vm->firmware[i])) {
+			text_free(&image);
+			return false;
+		}
+		text_add(&image, part.bytes, part.size);
+		free(part.bytes);
+	}
+	text_print(&b->config, "kernel f%d\n", member_add_text(b, &image));
+	return true;
+}
+
+// cloud-init's volume is the last disk.
+static bool bundle_cloud_init(struct bundle *b, const struct config_vm *vm)
+{
+	struct member user, network = {0};
+	struct text volume = {0};
+
+	if (!member_read(&user, vm->user_data))
+		return false;
+	if (vm->network_config && !member_read(&network, vm->network_config)) {
+		free(user.bytes);
+		return false;
+	}
+	nocloud_make(&volume, vm->name, (struct nocloud_file){user.bytes, user.size},
+		(struct nocloud_file){network.bytes, network.size});
+	free(user.bytes);
+	free(network.bytes);
+	text_print(&b->config, "disk f%d ro\n", member_add_text(b, &volume));
+	return true;
+}
+
 // The order of the lines is part of the contract.
 static bool bundle_vm(struct bundle *b, const struct config *config, const struct config_vm *vm)
 {
 	text_print(&b->config, "vm %s\nmemory %llu\nvcpus %u\n", vm->name,
 		(unsigned long long)vm->memory, vm->vcpus);
-	if (!bundle_file(b, "kernel", vm->kernel, NULL))
+	if (vm->kernel ? !bundle_file(b, "kernel", vm->kernel, NULL) : !bundle_firmware(b, vm))
 		return false;
 	if (vm->initrd && !bundle_file(b, "initrd", vm->initrd, NULL))
 		return false;
@@ -159,6 +214,8 @@ static bool bundle_vm(struct bundle *b, const struct config *config, const struc
 	for (unsigned i = 0; i < vm->disk_count; i++)
 		if (!bundle_disk(b, &vm->disks[i]))
 			return false;
+	if (vm->user_data && !bundle_cloud_init(b, vm))
+		return false;
 	bundle_nics(b, config, vm);
 	text_print(&b->config, "repeat %u\ndebug_exit %d\nend\n", vm->repeat, vm->debug_exit);
 	return true;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "mezz/config_boot.h"
 #include "mezz/config_disks.h"
 #include "mezz/config_net.h"
 #include "mezz/document.h"
@@ -227,7 +228,7 @@ static const struct key {
 	{"name", read_name, "a name"},
 	{"memory", read_memory, "a size"},
 	{"vcpus", read_vcpus, "a number"},
-	{"kernel", read_kernel, "a file name"},
+	{"kernel", read_kernel, NULL},
 	{"initrd", read_initrd, NULL},
 	{"modules", read_modules, NULL},
 	{"cmdline", read_cmdline, NULL},
@@ -235,6 +236,8 @@ static const struct key {
 	{"cap", read_cap, NULL},
 	{"affinity", read_affinity, NULL},
 	{"disks", config_read_disks, NULL},
+	{"firmware", config_read_firmware, NULL},
+	{"cloud_init", config_read_cloud_init, NULL},
 	{"repeat", read_repeat, NULL},
 	{"debug_exit", read_debug_exit, NULL},
 	{"nics", config_read_nics, NULL},
@@ -260,7 +263,7 @@ static off_t file_size(const char *path)
 }
 
 // What no key can tell alone. at[i] is the value's node of vm_keys[i], NULL where it is missing.
-static bool check_vm(struct document *d, const struct config *config, const struct config_vm *vm,
+static bool check_vm(struct document *d, const struct config *config, struct config_vm *vm,
 	const yaml_node_t *node, const yaml_node_t *const *at)
 {
 	off_t files = file_size(vm->kernel) + file_size(vm->initrd);
@@ -282,7 +285,8 @@ static bool check_vm(struct document *d, const struct config *config, const stru
 		return document_fail(d, at[1],
 			"memory: %llu MiB, expected more than the %llu MiB of the files to load",
 			(unsigned long long)vm->memory >> 20, (unsigned long long)files >> 20);
-	return !at[10] || config_check_disks(d, config, vm, at[10]);
+	return config_check_boot(d, vm, node) &&
+	       (!at[10] || config_check_disks(d, config, vm, at[10]));
 }
 
 static bool read_vm(
@@ -326,6 +330,7 @@ static void free_vm(struct config_vm *vm)
 		free(vm->modules[i].args);
 	}
 	config_free_disks(vm);
+	config_free_boot(vm);
 	*vm = (struct config_vm){0};
 }
 

@@ -7,18 +7,20 @@
 
 #include "abi/bundle.h"
 
-#define CONFIG_ERROR_MAX     1024
-#define CONFIG_FILE_MAX      (1u << 20) // bytes of a configuration
-#define CONFIG_MEMORY_MIN    (1ull << 20)
-#define CONFIG_MEMORY_MAX    (1ull << 40)
-#define CONFIG_CAP_MAX       6400
-#define CONFIG_WEIGHT_MAX    10000
-#define CONFIG_REPEAT_MAX    1000000
-#define CONFIG_CPUS_MAX      64
-#define CONFIG_STORM_MAX     1000000000u // frames a second
-#define CONFIG_STORM_DEFAULT 10000
-#define CONFIG_RATE_MIN      (1ull << 16) // bytes a second
-#define CONFIG_RATE_MAX      (1ull << 40)
+#define CONFIG_ERROR_MAX      1024
+#define CONFIG_FILE_MAX       (1u << 20) // bytes of a configuration
+#define CONFIG_MEMORY_MIN     (1ull << 20)
+#define CONFIG_MEMORY_MAX     (1ull << 40)
+#define CONFIG_CAP_MAX        6400
+#define CONFIG_WEIGHT_MAX     10000
+#define CONFIG_REPEAT_MAX     1000000
+#define CONFIG_CPUS_MAX       64
+#define CONFIG_STORM_MAX      1000000000u // frames a second
+#define CONFIG_STORM_DEFAULT  10000
+#define CONFIG_RATE_MIN       (1ull << 16) // bytes a second
+#define CONFIG_RATE_MAX       (1ull << 40)
+#define CONFIG_FIRMWARE_FILES 2
+#define CONFIG_FIRMWARE_MAX   (16 << 20) // bytes
 
 struct config_module {
 	char *path;
@@ -55,8 +57,9 @@ struct config_vm {
 	char name[BUNDLE_NAME_MAX + 1];
 	uint64_t memory; // bytes
 	unsigned vcpus;
-	char *kernel;
-	char *initrd; // NULL: none
+	char *kernel;                          // NULL: it boots its disks by firmware
+	char *firmware[CONFIG_FIRMWARE_FILES]; // one file, or two that lie one behind the other
+	char *initrd;                          // NULL: none
 	struct config_module modules[BUNDLE_MAX_MODULES];
 	unsigned module_count;
 	char *cmdline; // may be empty, never NULL
@@ -65,6 +68,8 @@ struct config_vm {
 	uint64_t affinity; // mask of CPUs; 0: any
 	struct config_disk disks[BUNDLE_MAX_DISKS];
 	unsigned disk_count;
+	char *user_data;      // for cloud-init; NULL: none
+	char *network_config; // NULL: none
 	unsigned repeat;
 	bool debug_exit;
 	struct config_nic nics[BUNDLE_MAX_NICS];

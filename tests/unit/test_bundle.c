@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The boot bundle, byte for byte: headers, members stored once, the text, files that appear whole.
-// link: mezz/bundle.c mezz/save.c mezz/util.c kernel/core/bundle.c kernel/core/cpio.c net/config.c
+// link: mezz/bundle.c mezz/nocloud.c mezz/save.c mezz/util.c kernel/core/bundle.c kernel/core/cpio.c
+// link: net/config.c
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -256,6 +257,47 @@ TEST(not_saved_at_all)
 	quiet(false);
 	CHECK(!ok);
 	CHECK(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
+}
+
+// Two VMs that boot disks: the firmware's two files are one member, stored once; cloud-init's volumes differ by name.
+TEST(firmware_and_cloud_init)
+{
+	static struct config config;
+	static char none[] = "";
+	int fd = memfd_create("bundle", 0);
+	const char *why = "";
+	struct bundle bundle;
+	int64_t size;
+	void *all, *memory;
+
+	config = (struct config){.vm_count = 2};
+	for (int i = 0; i < 2; i++)
+		config.vms[i] = (struct config_vm){.memory = 64 << 20,
+			.vcpus = 1,
+			.firmware = {paths[1], paths[0]},
+			.user_data = paths[0],
+			.cmdline = none,
+			.weight = 1};
+	strcpy(config.vms[0].name, "web");
+	strcpy(config.vms[1].name, "db");
+	size = bundle_write(&config, fd);
+	CHECK(size > 0);
+	all = calloc(1, (size_t)size);
+	CHECK_EQ(pread(fd, all, (size_t)size, 0), size);
+	memory = calloc(1, bundle_memory(all, (size_t)size, &why));
+	CHECK_EQ(bundle_parse(&bundle, all, (size_t)size, memory, &why), 0);
+	CHECK_EQ(bundle.count, 2);
+	CHECK(holds(bundle.vms[0].kernel, "RDthe kernel"));
+	CHECK(bundle.vms[1].kernel.data == bundle.vms[0].kernel.data);
+	CHECK_EQ(bundle.vms[0].io_count, 1);
+	CHECK(strcmp(bundle.vms[0].io[0].key, "disk") == 0);
+	CHECK(strcmp(bundle.vms[0].io[0].value, "f1 ro") == 0);
+	CHECK(strcmp(bundle.vms[1].io[0].value, "f2 ro") == 0);
+	CHECK(memmem(all, (size_t)size, "instance-id: web\n", 17));
+	CHECK(memmem(all, (size_t)size, "instance-id: db\n", 16));
+	free(all);
+	free(memory);
+	close(fd);
 }
 
 TEST_MAIN()

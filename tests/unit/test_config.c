@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Configurations, right and wrong: every message names the file, the line and what was expected.
-// link: mezz/config.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c mezz/util.c -lyaml
+// link: mezz/config.c mezz/config_boot.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c mezz/util.c -lyaml
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "mezz/config.h"
+#include "mezz/config_boot.h"
 #include "mezz/words.h"
 
 static char folder[] = "/tmp/test_config.XXXXXX";
@@ -210,7 +210,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, disks, repeat, debug_exit, nics");
+		"cmdline, weight, cap, affinity, disks, firmware, cloud_init, repeat, debug_exit, nics");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
@@ -219,7 +219,7 @@ TEST(keys)
 	WRONG("vms:\n  - name: a\n    memory: 1MiB\n",
 		"2: this VM has no 'vcpus', expected a number");
 	WRONG("vms:\n  - name: a\n    memory: 1MiB\n    vcpus: 1\n",
-		"2: this VM has no 'kernel', expected a file name");
+		"2: this VM has no 'kernel', expected a file name, or disks to boot");
 	WRONG(VM("weight: 1") "  - name: web\n    memory: 1MiB\n    vcpus: 1\n    kernel: vmlinuz\n",
 		"7: name: a second 'web', expected a name of its own");
 }
@@ -526,6 +526,70 @@ TEST(wrong_disks)
 
 		wrong_bytes(__LINE__, yaml, (size_t)n, expected);
 	}
+}
+
+#define LOAD(yaml)  load_bytes(yaml, sizeof(yaml) - 1, &config, error)
+#define BOOT(lines) "vms:\n  - name: a\n    memory: 64MiB\n    vcpus: 1\n" lines
+
+TEST(firmware_in_place_of_a_kernel)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+
+	CHECK(LOAD(BOOT("    disks: [{image: disk}]\n    firmware: m1\n")));
+	CHECK(!config.vms[0].kernel && !config.vms[0].firmware[1]);
+	CHECK(strstr(config.vms[0].firmware[0], "/m1"));
+	config_free(&config);
+	CHECK(LOAD(BOOT("    disks: [{image: disk}]\n    firmware: [m1, initrd]\n")));
+	CHECK(strstr(config.vms[0].firmware[0], "/m1"));
+	CHECK(strstr(config.vms[0].firmware[1], "/initrd"));
+	config_free(&config);
+	WRONG(BOOT("    disks: [{image: disk}]\n    kernel: vmlinuz\n    firmware: m1\n"),
+		"2: this VM has a 'kernel' and 'firmware', expected one of them");
+	WRONG(BOOT("    disks: [{image: disk}]\n    firmware: m1\n    cmdline: quiet\n"),
+		"2: this VM has an initrd, modules or a cmdline, expected a 'kernel' for them");
+	WRONG(BOOT("    firmware: m1\n"),
+		"2: this VM has no 'kernel', expected a file name, or disks to boot");
+	WRONG(BOOT("    firmware: [m1]\n"),
+		"5: firmware: not two files, expected [VARIABLES, CODE], or one");
+}
+
+TEST(debians_firmware)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	bool there =
+		access(CONFIG_FIRMWARE_VARS, R_OK) == 0 && access(CONFIG_FIRMWARE_CODE, R_OK) == 0;
+
+	CHECK_EQ(LOAD(BOOT("    disks: [{image: disk}]\n")), there);
+	if (!there) {
+		CHECK(strstr(error, "package ovmf"));
+		return;
+	}
+	CHECK(strcmp(config.vms[0].firmware[0], CONFIG_FIRMWARE_VARS) == 0);
+	CHECK(strcmp(config.vms[0].firmware[1], CONFIG_FIRMWARE_CODE) == 0);
+	config_free(&config);
+}
+
+TEST(cloud_init)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+
+	CHECK(LOAD(VM("cloud_init: {user_data: m1, network_config: initrd}")));
+	CHECK(strstr(config.vms[0].user_data, "/m1"));
+	CHECK(strstr(config.vms[0].network_config, "/initrd"));
+	config_free(&config);
+	WRONG_VM("cloud_init: m1",
+		"6: cloud_init: not a mapping, expected {user_data: FILE, network_config: FILE}");
+	WRONG_VM("cloud_init: {network_config: m1}",
+		"6: cloud_init: no user_data, expected a file name");
+	WRONG_VM("cloud_init: {user_data: m1, user_data: m1}",
+		"6: key 'user_data' twice, expected it once");
+	WRONG_VM("cloud_init: {vendor_data: m1}",
+		"6: unknown key 'vendor_data' of cloud_init, expected user_data or network_config");
+	wrong_file(__LINE__, "cloud_init: {user_data: sub}", "user_data",
+		"sub' is not a regular file, expected one");
 }
 
 TEST_MAIN()

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Firmware and cloud-init in the configuration: firmware: FILE or [VARIABLES, CODE];
+// cloud_init: {user_data: FILE, network_config: FILE}.
+#include "mezz/config_boot.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "mezz/config_disks.h"
+#include "mezz/nocloud.h"
+#include "mezz/util.h"
+
+static bool read_file(
+	struct document *d, const char *key, const yaml_node_t *node, char **path, off_t most)
+{
+	const char *text;
+	struct stat st;
+
+	if (!document_text(d, key, node, &text) ||
+		!config_read_path(d, key, node, text, strlen(text), path))
+		return false;
+	if (stat(*path, &st) == 0 && st.st_size > most)
+		return document_fail(d, node, "%s: '%.400s' has %lld bytes, expected at most %lld",
+			key, *path, (long long)st.st_size, (long long)most);
+	return true;
+}
+
+bool config_read_firmware(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	yaml_node_item_t *start = node->data.sequence.items.start;
+
+	if (node->type != YAML_SEQUENCE_NODE)
+		return read_file(d, "firmware", node, &vm->firmware[0], CONFIG_FIRMWARE_MAX);
+	if (node->data.sequence.items.top - start != CONFIG_FIRMWARE_FILES)
+		return document_fail(
+			d, node, "firmware: not two files, expected [VARIABLES, CODE], or one");
+	for (unsigned i = 0; i < CONFIG_FIRMWARE_FILES; i++)
+		if (!read_file(d, "firmware", document_node(d, start[i]), &vm->firmware[i],
+			    CONFIG_FIRMWARE_MAX / 2))
+			return false;
+	return true;
+}
+
+bool config_read_cloud_init(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	if (node->type != YAML_MAPPING_NODE)
+		return document_fail(d, node,
+			"cloud_init: not a mapping, expected {user_data: FILE, network_config: FILE}");
+	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+		p++) {
+		const yaml_node_t *key = document_node(d, p->key);
+		const char *text;
+		char **path;
+
+		if (!document_text(d, "key", key, &text))
+			return false;
+		path = strcmp(text, "user_data") == 0        ? &vm->user_data
+		       : strcmp(text, "network_config") == 0 ? &vm->network_config
+							     : NULL;
+		if (!path)
+			return document_fail(d, key,
+				"unknown key '%.40s' of cloud_init, expected user_data or network_config",
+				text);
+		if (*path)
+			return document_fail(d, key, "key '%s' twice, expected it once", text);
+		if (!read_file(d, text, document_node(d, p->value), path, NOCLOUD_FILE_MAX))
+			return false;
+	}
+	if (!vm->user_data)
+		return document_fail(d, node, "cloud_init: no user_data, expected a file name");
+	return true;
+}
+
+static bool use_debians(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	static const char *const files[CONFIG_FIRMWARE_FILES] = {
+		CONFIG_FIRMWARE_VARS, CONFIG_FIRMWARE_CODE};
+
+	for (unsigned i = 0; i < CONFIG_FIRMWARE_FILES; i++) {
+		if (access(files[i], R_OK) != 0)
+			return document_fail(d, node,
+				"this VM has no 'kernel' and there is no %s, expected Debian's "
+				"package ovmf to be installed, or 'firmware'",
+				files[i]);
+		vm->firmware[i] = copy_text(files[i], strlen(files[i]));
+	}
+	return true;
+}
+
+bool config_check_boot(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	if (vm->user_data && vm->disk_count == BUNDLE_MAX_DISKS)
+		return document_fail(d, node, "cloud_init: with %d disks, expected at most %d",
+			BUNDLE_MAX_DISKS, BUNDLE_MAX_DISKS - 1);
+	if (vm->kernel && vm->firmware[0])
+		return document_fail(
+			d, node, "this VM has a 'kernel' and 'firmware', expected one of them");
+	if (vm->kernel)
+		return true;
+	if (!vm->disk_count)
+		return document_fail(
+			d, node, "this VM has no 'kernel', expected a file name, or disks to boot");
+	if (vm->initrd || vm->module_count || vm->cmdline[0])
+		return document_fail(d, node,
+			"this VM has an initrd, modules or a cmdline, expected a 'kernel' for them");
+	return vm->firmware[0] || use_debians(d, vm, node);
+}
+
+void config_free_boot(struct config_vm *vm)
+{
+	for (unsigned i = 0; i < CONFIG_FIRMWARE_FILES; i++)
+		free(vm->firmware[i]);
+	free(vm->user_data);
+	free(vm->network_config);
+}
