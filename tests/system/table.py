@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 import disks
+import firmware
 import hostile
 import scripts
 from machine import debian, tiny
@@ -135,6 +136,11 @@ def native_disks():
     yield Test('disk-sata-error', [], alone=disks.one_bad_sector(SATA), models=MONO, groups='disks')
 
 
+def firmwares():
+    """A disk as its owner left it."""
+    yield Test('firmware-disk', [], alone=firmware.boots_again, models=MONO, groups='firmware')
+
+
 def programs():
     """What needs no machine."""
     yield Test('image-size', [], alone=scripts.image_size, groups='programs')
@@ -155,4 +161,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *attacks()]
+TESTS = [*programs(), *native_disks(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *attacks()]
