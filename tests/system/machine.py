@@ -65,7 +65,8 @@ class Machine:
         for old in self.folder.iterdir():
             old.unlink()
         config = self.folder / 'config.yaml'
-        config.write_text('vms:\n' + ''.join(vm.yaml(build.resolve()) for vm in vms), encoding='utf-8')
+        switches = 'switches: [{name: lan}]\n' if any('nics' in vm.keys for vm in vms) else ''
+        config.write_text(switches + 'vms:\n' + ''.join(vm.yaml(build.resolve()) for vm in vms), encoding='utf-8')
         self.command = [str(build / 'mezz'), 'run', '--model', model, '--log', str(self.folder),
                         '--timeout', str(int(timeout)), *options, str(config)]
         with open(self.folder / 'run.out', 'wb') as out:

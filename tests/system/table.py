@@ -7,6 +7,7 @@ from typing import Callable, Optional
 import disks
 import firmware
 import hostile
+import networks_of
 import scripts
 from machine import debian, tiny
 
@@ -141,6 +142,19 @@ def firmwares():
     yield Test('firmware-disk', [], alone=firmware.boots_again, models=MONO, groups='firmware')
 
 
+def networks():
+    """VMs on a virtual switch: they reach each other, a file arrives whole, another VLAN hears nothing."""
+    def vms(words='', vcpus=1):
+        return [debian(name, words=f'mezz.ip=10.0.0.{i}/24 {words}'.strip(), vcpus=vcpus, nics=f'[{{switch: lan, vlan: {vlan}}}]')
+                for i, (name, vlan) in enumerate((('web', 10), ('db', 10), ('spy', 20)), 1)]
+    for n in (1, 2):
+        yield Test(f'net-{n}', vms(vcpus=n), models=MONO, options=cpus(n), script=networks_of.talk, timeout=240, groups='net')
+        yield Test(f'net-plain-{n}', vms('mezz.net=plain'), models=MONO, options=cpus(n), script=networks_of.talk,
+                   timeout=240, groups='net')
+    yield Test('net-micro', [vms()[0], tiny('db', 'hello')], models=MICRO, status=3,
+               ends={'db': ['exit 0'], 'web': ['stopped cannot start: disks and network cards need a root VM.*']}, groups='net')
+
+
 def programs():
     """What needs no machine."""
     yield Test('image-size', [], alone=scripts.image_size, groups='programs')
@@ -161,4 +175,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *attacks()]
+TESTS = [*programs(), *native_disks(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *attacks()]

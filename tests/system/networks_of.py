@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What the system tests do with VMs on a virtual switch."""
+import hashlib
+import re
+
+from scripts import ask, check, off, ready
+
+SIZE = 16 << 20  # bytes of the file that is moved
+LINE = b'mezzanine\n'
+
+
+def sum_of(size):
+    return hashlib.md5((LINE * (size // len(LINE) + 1))[:size]).hexdigest()
+
+
+def seconds_of(m, name, command, answer, seconds):
+    """Types a command that ends with this answer; how long it took, by the VM's own clock."""
+    before = len(re.findall(rb'^took \d+$', m.log(name), re.M))
+    ask(m, name, f't=$(cut -d. -f1 /proc/uptime); {command}; echo took $(($(cut -d. -f1 /proc/uptime) - t))', answer, seconds)
+    return int(m.expect(name, r'^took (\d+)$', 10, before + 1).group(1))
+
+
+def by_http(m, reader, server, address):
+    """The reader fetches the server's file; what arrived has the sum that it must have."""
+    ask(m, server, f'yes mezzanine | head -c {SIZE} >/tmp/file; httpd -p 80 -h /tmp; echo serves $((6*7))', 'serves 42', 60)
+    return seconds_of(m, reader, f'wget -q -O /tmp/got http://{address}/file; md5sum </tmp/got', f'{sum_of(SIZE)}  -', 120)
+
+
+def talk(m):
+    """web and db on VLAN 10 reach each other and move a file both ways; spy on VLAN 20 hears not one frame."""
+    for name in ('web', 'db', 'spy'):
+        ready(m, name)
+    ask(m, 'web', 'ping -q -c 5 10.0.0.2', '5 packets transmitted, 5 packets received, 0% packet loss', 40)
+    ask(m, 'db', 'ping -q -c 2 -s 1472 10.0.0.1', '2 packets transmitted, 2 packets received, 0% packet loss', 40)
+    ask(m, 'spy', 'ping -q -c 2 -W 1 10.0.0.2', '2 packets transmitted, 0 packets received, 100% packet loss', 40)
+    took = [by_http(m, 'web', 'db', '10.0.0.2'), by_http(m, 'db', 'web', '10.0.0.1')]
+    (m.folder / 'seconds').write_text(f'{SIZE} bytes in {took} s\n')
+    ask(m, 'spy', 'echo spy heard $(cat /sys/class/net/eth0/statistics/rx_packets) frames', 'spy heard 0 frames')
+    m.key('s')
+    account = m.expect('mezzanine', r'web vlan 10: sent (\d+) frames (\d+) bytes, received (\d+) frames (\d+) bytes; '
+                       r'dropped: none$', 10)
+    check(min(int(account.group(2)), int(account.group(4))) > SIZE, f'the switch counted {account.group(0)}')
+    off(m, 'web', 'db', 'spy')
