@@ -62,6 +62,7 @@ struct net_port {
 	struct net_port_config config;
 	// Takes a frame, which is valid during the call only. false: no room. Must not call the switch.
 	bool (*deliver)(struct net_port *p, const struct net_frame *f);
+	const char *name;      // for people, stays with the caller
 	struct net_switch *sw; // NULL: not attached
 	u32 index;
 	u32 stations;

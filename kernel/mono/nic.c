@@ -145,6 +145,7 @@ static const char *attach(struct host_net *n, const struct net_card_config *c)
 
 	n->port.config = c->port;
 	n->port.deliver = nic_deliver;
+	n->port.name = n->vm->name;
 	n->sw = nic_switch_get(c->name);
 	if (!n->sw)
 		return "out of memory for a switch";

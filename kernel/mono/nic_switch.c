@@ -2,12 +2,12 @@
 // Switches by name, each under one lock, and what they count shown to people.
 #include "kernel/mono/nic_switch.h"
 
+#include "abi/bundle.h"
 #include "kernel/core/console.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "kernel/core/spinlock.h"
-#include "kernel/mono/nic.h"
-#include "kernel/vm/vm.h"
+#include "kernel/mono/nics.h"
 #include "lib/format.h"
 #include "lib/string.h"
 
@@ -95,7 +95,6 @@ void nic_switch_input(struct nic_switch *s, struct net_port *p, const struct net
 
 static void show_port(const struct net_port *p)
 {
-	const struct host_net *n = container_of(p, const struct host_net, port);
 	const struct net_counters *c = &p->count;
 	char drops[160];
 	size_t at = 0;
@@ -107,7 +106,7 @@ static void show_port(const struct net_port *p)
 				(unsigned long long)c->drop[i]);
 	log_line(
 		"  %s vlan %u: sent %llu frames %llu bytes, received %llu frames %llu bytes; dropped:%s",
-		n->vm->name, p->config.vlan, (unsigned long long)c->in_frames,
+		p->name, p->config.vlan, (unsigned long long)c->in_frames,
 		(unsigned long long)c->in_bytes, (unsigned long long)c->out_frames,
 		(unsigned long long)c->out_bytes, drops[0] ? drops : " none");
 }

@@ -41,3 +41,18 @@ def talk(m):
                        r'dropped: none$', 10)
     check(min(int(account.group(2)), int(account.group(4))) > SIZE, f'the switch counted {account.group(0)}')
     off(m, 'web', 'db', 'spy')
+
+
+def reboot(m):
+    """After a VM's reboot its card works as before; its neighbour's did all the time."""
+    for boot in (1, 2):
+        ready(m, 'web', boot)
+        if boot == 1:
+            ready(m, 'db')
+        ask(m, 'web', 'ping -q -c 2 10.0.0.2', '2 packets transmitted, 2 packets received, 0% packet loss', 40)
+        ask(m, 'db', f'ping -q -c {2 + boot} 10.0.0.1', f'{2 + boot} packets transmitted, {2 + boot} packets received, 0% packet loss', 40)
+        if boot == 1:
+            m.type('web', 'reboot -f\n')
+            m.wait_event('web', 'reboot', seconds=20)
+            ask(m, 'db', 'ping -q -c 1 -W 1 10.0.0.77', '1 packets transmitted, 0 packets received, 100% packet loss', 40)
+    off(m, 'web', 'db')

@@ -151,6 +151,8 @@ def networks():
         yield Test(f'net-{n}', vms(vcpus=n), models=MONO, options=cpus(n), script=networks_of.talk, timeout=240, groups='net')
         yield Test(f'net-plain-{n}', vms('mezz.net=plain'), models=MONO, options=cpus(n), script=networks_of.talk,
                    timeout=240, groups='net')
+    yield Test('net-reboot', vms()[:2], models=MONO, options=cpus(1), script=networks_of.reboot,
+               ends={'web': ['reboot', 'poweroff']}, timeout=240, groups='net')
     yield Test('net-micro', [vms()[0], tiny('db', 'hello')], models=MICRO, status=3,
                ends={'db': ['exit 0'], 'web': ['stopped cannot start: disks and network cards need a root VM.*']}, groups='net')
 
