@@ -9,6 +9,7 @@ import firmware
 import hostile
 import networks_of
 import scripts
+import vm_disks
 from machine import debian, tiny
 
 BOTH, MICRO, MONO = 'micro mono', 'micro', 'mono'
@@ -157,6 +158,14 @@ def networks():
                ends={'db': ['exit 0'], 'web': ['stopped cannot start: disks and network cards need a root VM.*']}, groups='net')
 
 
+def disks_of_vms():
+    """Virtual disks: images of the bundle, and disks of the machine."""
+    yield Test('vm-disks', [], alone=vm_disks.images, models=MONO, groups='disks')
+    yield Test('vm-disk-device', [], alone=vm_disks.device('cloud'), models=MONO, groups='disks')
+    yield Test('vm-disk-device-amd64', [], alone=vm_disks.device('amd64'), models=MONO, groups='disks')
+    yield Test('vm-disks-refused', [], alone=vm_disks.refused, models=MICRO, groups='disks')
+
+
 def programs():
     """What needs no machine."""
     yield Test('image-size', [], alone=scripts.image_size, groups='programs')
@@ -177,4 +186,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *attacks()]
