@@ -33,6 +33,8 @@ struct firmware {
 	u8 tables[TABLES_MAX];
 };
 
+_Static_assert(GPA_RAM_LOW_MAX <= LPC_ECAM, "the firmware's ECAM lies behind low RAM");
+
 // By the VM's index; made at its first start.
 static struct firmware *firmwares[BUNDLE_MAX_VMS];
 
@@ -112,8 +114,6 @@ int model_load(struct load *l)
 		return -ENOEXEC;
 	if (vm->ram_low < MEMORY_MIN)
 		return load_fail(l, "its firmware needs 64 MiB of memory");
-	if (vm->ram_low > LPC_ECAM)
-		return load_fail(l, "with firmware it may have 2816 MiB of memory at most");
 	if (!f)
 		f = firmwares[vm->index] = kmem_alloc(sizeof(*f), vm->id);
 	if (!f) {

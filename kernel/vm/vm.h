@@ -62,7 +62,7 @@ struct vm {
 };
 
 // Guest-physical layout (docs/memory-map.md).
-#define GPA_RAM_LOW_MAX 0xc0000000ull // RAM below this; then the PCI window
+#define GPA_RAM_LOW_MAX 0xb0000000ull // RAM below this; behind it firmware has an ECAM of its own
 #define GPA_PCI_WINDOW  0xc0000000ull
 #define GPA_PCI_END     0xe0000000ull
 #define GPA_ECAM        0xe0000000ull // bus 0 only
