@@ -14,10 +14,12 @@
 #define VIRTIO_NET_PAIRS 8u   // of queues at most
 #define VIRTIO_NET_PIECES                                                                          \
 	320u // of a frame in guest memory: segments, each cut at 4 KiB boundaries if need be
-#define VIRTIO_NET_MERGE    64u      // buffers that one packet may take
-#define VIRTIO_NET_ADDRS    64u      // of each kind in the filter's table
-#define VIRTIO_NET_FLOWS    256u     // remembered for the choice of a receive queue
-#define VIRTIO_NET_PAUSE_NS 50000ull // a call has moved a queue full of frames: go on after
+#define VIRTIO_NET_MERGE    64u        // buffers that one packet may take
+#define VIRTIO_NET_ADDRS    64u        // of each kind in the filter's table
+#define VIRTIO_NET_FLOWS    256u       // remembered for the choice of a receive queue
+#define VIRTIO_NET_SHARE    128u       // frames that a call sends at most ...
+#define VIRTIO_NET_BYTES    (1u << 20) // ... or so many bytes, and one frame more
+#define VIRTIO_NET_PAUSE_NS 50000ull   // then it goes on after
 
 #define VIRTIO_NET_F_CSUM          BIT(0)
 #define VIRTIO_NET_F_GUEST_CSUM    BIT(1)

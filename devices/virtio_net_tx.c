@@ -83,36 +83,39 @@ static bool frame_make(struct virtio_net *n, struct virtqueue *q, const struct v
 	return offload_negotiated(n, &f->offload) && net_offload_check(f);
 }
 
-static void chain_send(
+// Returns the bytes sent.
+static u32 chain_send(
 	struct virtio_net *n, struct virtqueue *q, const struct virtqueue_chain *c, unsigned pair)
 {
 	struct net_frame f;
 
 	if (!frame_make(n, q, c, &f)) {
 		n->dropped_bad++;
-		return;
+		return 0;
 	}
 	n->flow[virtio_net_flow(f.head, f.head_len)] = (u8)pair;
 	if (n->link)
 		host_net_send(n->net, &f);
+	return f.length;
 }
 
 bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
 {
 	struct virtqueue *q = &n->queue[2 * pair + 1];
 	unsigned chains = 0;
+	u32 bytes = 0;
 	bool more = false;
 
 	do {
 		struct virtqueue_chain c = {.seg = n->seg, .max = ARRAY_SIZE(n->seg)};
 
 		while (!more && virtqueue_peek(q, &c)) {
-			chain_send(n, q, &c, pair);
+			bytes += chain_send(n, q, &c, pair);
 			if (q->broken)
 				return false;
 			virtqueue_next(q);
 			virtqueue_push(q, c.head, 0);
-			more = ++chains == VIRTIO_NET_QUEUE;
+			more = ++chains == VIRTIO_NET_SHARE || bytes >= VIRTIO_NET_BYTES;
 		}
 	} while (!more && virtqueue_set_kicks(q, true));
 	virtio_interrupt(&n->dev, 2 * pair + 1);

@@ -8,6 +8,7 @@
 #include "net/vlan.h"
 
 #define RESERVED_GROUPS 0x0180c2000000ull   // to ...0f: between neighbours, never passed on (8.6.3)
+#define STORM_BURST_MIN 100u                // frames; else a tenth of a second's
 #define RATE_BURST_DIV  20u                 // a burst is what flows in 50 ms ...
 #define RATE_BURST_MIN  (2 * NET_FRAME_MAX) // ... but lets two of the largest frames pass
 
@@ -45,7 +46,8 @@ int net_switch_attach(struct net_switch *s, struct net_port *p, u64 now)
 	p->index = index;
 	p->stations = 0;
 	p->count = (struct net_counters){0};
-	net_bucket_init(&p->storm, c->storm, c->storm, now);
+	net_bucket_init(
+		&p->storm, c->storm, MAX(c->storm / 10, MIN(c->storm, STORM_BURST_MIN)), now);
 	net_bucket_init(&p->rate, c->rate, MAX(c->rate / RATE_BURST_DIV, RATE_BURST_MIN), now);
 	s->port[index] = p;
 	s->ports++;
@@ -161,6 +163,9 @@ static enum net_drop judge(struct net_port *p, const struct net_frame *f, struct
 	const struct net_frame **plain, u16 *vlan, u64 now)
 {
 	if (!frame_valid(f))
+		return NET_DROP_BAD;
+	// A segment has one receiver; to copy one for all would be a cheap way to keep the machine busy.
+	if (f->offload.gso_type && net_addr_is_group(net_addr(f->head)))
 		return NET_DROP_BAD;
 	if ((net_addr(f->head) & ~0xfull) == RESERVED_GROUPS)
 		return NET_DROP_LINK;

@@ -5,12 +5,10 @@ import re
 
 from scripts import ask, check, off, ready
 
-SIZE = 16 << 20  # bytes of the file that is moved
+BLOCK, BLOCKS = 1 << 20, 8  # of the file that is moved
+SIZE = BLOCK * BLOCKS
 LINE = b'mezzanine\n'
-
-
-def sum_of(size):
-    return hashlib.md5((LINE * (size // len(LINE) + 1))[:size]).hexdigest()
+SUM = hashlib.md5((LINE * (BLOCK // len(LINE) + 1))[:BLOCK] * BLOCKS).hexdigest()
 
 
 def seconds_of(m, name, command, answer, seconds):
@@ -22,8 +20,9 @@ def seconds_of(m, name, command, answer, seconds):
 
 def by_http(m, reader, server, address):
     """The reader fetches the server's file; what arrived has the sum that it must have."""
-    ask(m, server, f'yes mezzanine | head -c {SIZE} >/tmp/file; httpd -p 80 -h /tmp; echo serves $((6*7))', 'serves 42', 60)
-    return seconds_of(m, reader, f'wget -q -O /tmp/got http://{address}/file; md5sum </tmp/got', f'{sum_of(SIZE)}  -', 120)
+    ask(m, server, f'yes mezzanine | head -c {BLOCK} >/tmp/block; for i in $(seq {BLOCKS}); do cat /tmp/block; done >/tmp/file; '
+        'httpd -p 80 -h /tmp; echo serves $((6*7))', 'serves 42', 60)
+    return seconds_of(m, reader, f'wget -q -O /tmp/got http://{address}/file; md5sum </tmp/got', f'{SUM}  -', 120)
 
 
 def talk(m):

@@ -216,7 +216,10 @@ TEST(bad_frames)
 	CHECK_EQ(input(0, f), 2);
 	f.length = NET_FRAME_MAX + 1;
 	CHECK_EQ(input(0, f), 0);
-	CHECK_EQ(port[0].count.drop[NET_DROP_BAD], 3);
+	f = frame(NET_BROADCAST, A, -1, 65000); // a segment for everybody
+	f.offload.gso_type = NET_GSO_TCPV4;
+	CHECK_EQ(input(0, f), 0);
+	CHECK_EQ(port[0].count.drop[NET_DROP_BAD], 4);
 	CHECK_EQ(send(0, B, NET_BROADCAST), 0);
 	CHECK_EQ(send(0, B, 0), 0);
 	CHECK_EQ(port[0].count.drop[NET_DROP_MAC], 2);
@@ -264,6 +267,20 @@ TEST(storms_are_bounded)
 	}
 	CHECK(passed >= 1090 && passed <= 1100);
 	CHECK(port[0].count.drop[NET_DROP_STORM] >= 1800);
+}
+
+TEST(a_storm_begins_with_a_tenth_of_a_second)
+{
+	struct net_port_config c = locked(A, 0);
+	unsigned passed = 0;
+
+	begin();
+	c.storm = 5000;
+	attach(0, c);
+	attach(1, locked(B, 0));
+	for (unsigned i = 0; i < 5000; i++)
+		passed += send(0, NET_BROADCAST, A) == 2;
+	CHECK_EQ(passed, 500);
 }
 
 TEST(rate_is_bounded)

@@ -201,6 +201,26 @@ TEST(a_call_sends_a_queue_full)
 	rig_free(g);
 }
 
+TEST(a_call_sends_so_many_bytes)
+{
+	struct rig *g = rig_create(1);
+	struct virtio_net_header h = {.offload = want_cut};
+
+	rig_start(g, ~0ull);
+	packet_make(ME, 10);
+	host_guest_write(g->h, DATA, &h, sizeof(h));
+	host_guest_write(g->h, DATA + sizeof(h), packet, 64);
+	for (u16 i = 0; i < 60; i += 2) { // 40,000 bytes each, all the same memory
+		desc_put(g->h, TX_RING, i, DATA, 40000, 0, 0);
+		ring_publish(&g->tx, i);
+	}
+	driver_kick(&g->d, 1);
+	CHECK_EQ(g->h->net_frames, VIRTIO_NET_BYTES / (40000 - 12) + 1);
+	host_test_advance(g->h, VIRTIO_NET_PAUSE_NS);
+	CHECK_EQ(g->h->net_frames, 30);
+	rig_free(g);
+}
+
 // ---------------------------------------------------------------- receiving
 
 static enum virtio_net_taken receive(struct rig *g, struct net_offload o, u32 len, u32 *done)
