@@ -135,6 +135,11 @@ def native_disks():
     yield Test('disk-virtio', [], alone=disks.works(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-virtio-error', [], alone=disks.one_bad_sector(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-sata', [], alone=disks.works(SATA, count=9), models=MONO, groups='disks')  # zeroes are not offered
+    yield Test('vm-disk-error', [], alone=disks.two_vms(disks.BAD_SECTOR, disks.bad_sector_script), models=MONO, groups='disks')
+    yield Test('vm-disk-stall', [], alone=disks.two_vms(disks.PLAIN, disks.stall_script, 'disk_timeout=1'), models=MONO,
+               groups='disks')
+    yield Test('vm-disk-death', [], alone=disks.two_vms(disks.PLAIN, disks.death_script, 'disk_timeout=1'), models=MONO,
+               groups='disks')
     yield Test('disk-sata-error', [], alone=disks.one_bad_sector(SATA), models=MONO, groups='disks')
 
 
