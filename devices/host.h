@@ -46,6 +46,9 @@ size_t host_console_write(struct host *h, const u8 *bytes, size_t len);
 // The console's device took less input than it was offered, and has room again. Must not call back.
 void host_console_room(struct host *h);
 
+// Fills memory of ours with random bytes that nobody can guess; n up to 1 MiB.
+void host_random(struct host *h, void *to, size_t n);
+
 // One line of the log about this VM; the host bounds how many (a guest may provoke it).
 __attribute__((format(printf, 2, 3))) void host_log(struct host *h, const char *fmt, ...);
 

@@ -26,7 +26,12 @@ enum virtio_status {
 #define VIRTIO_F_EVENT_IDX     BIT(29)
 #define VIRTIO_F_VERSION_1     BIT(32)
 
-enum virtio_type { VIRTIO_TYPE_NET = 1, VIRTIO_TYPE_BLOCK = 2, VIRTIO_TYPE_CONSOLE = 3 };
+enum virtio_type {
+	VIRTIO_TYPE_NET = 1,
+	VIRTIO_TYPE_BLOCK = 2,
+	VIRTIO_TYPE_CONSOLE = 3,
+	VIRTIO_TYPE_RNG = 4
+};
 
 struct virtio_device;
 

@@ -173,3 +173,10 @@ void host_net_room(struct host_net *n)
 {
 	n->host->net_rooms++;
 }
+
+void host_random(struct host *h, void *to, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((u8 *)to)[i] = h->random++;
+	h->randoms += n;
+}

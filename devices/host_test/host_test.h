@@ -36,6 +36,8 @@ struct host {
 	size_t console_room; // bytes that it takes from now on
 	u32 console_rooms;   // calls of host_console_room
 	u32 logs;
+	u8 random; // the next byte of host_random; each is one more than the one before
+	u64 randoms;
 
 	struct host_net net;       // what a card is to be given
 	u32 net_frames;            // that were sent

@@ -24,7 +24,7 @@ struct bundle_line {
 
 struct bundle_vm {
 	const struct bundle *bundle; // it is in
-	char *name; // names and command lines are within `text` of the bundle
+	char *name;                  // names and command lines are within `text` of the bundle
 	char *cmdline;
 	u64 memory; // bytes
 	u32 vcpus;
@@ -44,7 +44,7 @@ struct bundle_vm {
 struct bundle {
 	struct bundle_vm *vms;
 	unsigned count;
-	char *text; // a copy of the configuration, cut into strings
+	char *text;       // a copy of the configuration, cut into strings
 	const void *data; // the archive
 	size_t size;
 };

@@ -10,6 +10,7 @@
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
 #include "kernel/mono/nics.h"
+#include "kernel/mono/rng.h"
 
 const char *const model_name = "mono";
 
@@ -22,13 +23,15 @@ void model_init(void)
 	ahci_init();
 	disktest_run();
 	nics_init();
+	rng_init();
 }
 
 const char *model_vm_create(struct vm *vm)
 {
 	const char *why = disks_create(vm);
 
-	return why ? why : nics_create(vm);
+	why = why ? why : nics_create(vm);
+	return why ? why : rng_create(vm);
 }
 
 bool model_vm_quiet(struct vm *vm)
@@ -40,6 +43,7 @@ void model_vm_destroy(struct vm *vm)
 {
 	nics_destroy(vm);
 	disks_destroy(vm);
+	rng_destroy(vm);
 	firmware_destroy(vm);
 }
 

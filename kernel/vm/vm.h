@@ -45,6 +45,7 @@ struct vm {
 	struct pc pc;               // v: the virtual PC's chips (pc.h)
 	struct vm_input input;      // under the list's lock (vm_list.h): typed, not taken yet
 	struct vm_disks *disks;     // v: the model's (model_vm_create)
+	struct vm_rng *rng;         // v: the model's
 	u64 promised;               // a: frames promised to its disks beyond its RAM, not taken yet
 	struct vm_devices *devices; // v: its virtual devices (devices/host_kernel/vm_devices.h)
 	bool pc_made;               // pc_init has been called

@@ -7,7 +7,7 @@ import subprocess
 
 from machine import Failure, Machine, debian
 
-CHECKS = ('ext4', 'read-only', 'raw 512', 'raw 4096', 'raw 1048576', 'discard', 'discard-ro')
+CHECKS = ('ext4', 'read-only', 'raw 512', 'raw 4096', 'raw 1048576', 'discard', 'discard-ro', 'random')
 NUMBERS = b''.join(b'%d\n' % (10**14 + 10**6 + n) for n in range(131072))  # what the guest writes to a file
 
 
