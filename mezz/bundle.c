@@ -132,10 +132,11 @@ static void bundle_nics(struct bundle *b, const struct config *config, const str
 		char vlan[12];
 
 		snprintf(vlan, sizeof(vlan), "%u", nic->vlan);
-		text_print(&b->config, "nic %s %s %02x:%02x:%02x:%02x:%02x:%02x %llu %llu\n",
+		text_print(&b->config, "nic %s %s %02x:%02x:%02x:%02x:%02x:%02x %llu %llu%s%s\n",
 			nic->switch_name, nic->trunk ? "trunk" : vlan, nic->mac[0], nic->mac[1],
 			nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5],
-			(unsigned long long)s->storm, (unsigned long long)s->rate);
+			(unsigned long long)s->storm, (unsigned long long)s->rate,
+			*s->uplink ? " " : "", s->uplink);
 	}
 }
 

@@ -30,6 +30,7 @@ struct config_module {
 // What each port of the switch may do.
 struct config_switch {
 	char name[BUNDLE_NAME_MAX + 1];
+	char uplink[BUNDLE_UPLINK_MAX + 1]; // a network card of the machine; empty: none
 	uint64_t storm; // frames a second to groups and unknown stations; 0: no limit
 	uint64_t rate;  // bytes a second; 0: no limit
 };

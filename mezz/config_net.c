@@ -110,10 +110,45 @@ static bool read_rate(struct document *d, void *out, const yaml_node_t *node)
 	return true;
 }
 
+static bool read_uplink(struct document *d, void *out, const yaml_node_t *node)
+{
+	struct config_switch *s = out;
+	const char *text;
+	size_t length;
+
+	if (!document_text(d, "uplink", node, &text))
+		return false;
+	length = strlen(text);
+	if (!length || length > BUNDLE_UPLINK_MAX ||
+		length != strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789"))
+		return document_fail(
+			d, node, "uplink: '%.40s', expected a network card such as eth0", text);
+	memcpy(s->uplink, text, length + 1);
+	return true;
+}
+
+// Its name, and its uplink, are no other switch's.
+static bool check_switch(struct document *d, const struct config *config,
+	const struct config_switch *s, const yaml_node_t *item)
+{
+	for (unsigned k = 0; k < config->switch_count; k++) {
+		const struct config_switch *other = &config->switches[k];
+
+		if (strcmp(other->name, s->name) == 0)
+			return document_fail(d, item,
+				"switches: a second '%s', expected a name of its own", s->name);
+		if (*s->uplink && strcmp(other->uplink, s->uplink) == 0)
+			return document_fail(d, item,
+				"uplink: '%s' is that of '%s', expected a network card of its own",
+				s->uplink, other->name);
+	}
+	return true;
+}
+
 bool config_read_switches(struct document *d, struct config *config, const yaml_node_t *node)
 {
-	static const struct item_key keys[] = {
-		{"name", read_name}, {"storm", read_storm}, {"rate", read_rate}, {0}};
+	static const struct item_key keys[] = {{"name", read_name}, {"uplink", read_uplink},
+		{"storm", read_storm}, {"rate", read_rate}, {0}};
 
 	if (node->type != YAML_SEQUENCE_NODE)
 		return document_fail(d, node, "switches: not a list, expected [{name: ...}, ...]");
@@ -128,11 +163,8 @@ bool config_read_switches(struct document *d, struct config *config, const yaml_
 		*s = (struct config_switch){.storm = CONFIG_STORM_DEFAULT};
 		if (!read_item(d, s, item, "switches", keys))
 			return false;
-		for (unsigned k = 0; k < config->switch_count; k++)
-			if (strcmp(config->switches[k].name, s->name) == 0)
-				return document_fail(d, item,
-					"switches: a second '%s', expected a name of its own",
-					s->name);
+		if (!check_switch(d, config, s, item))
+			return false;
 		config->switch_count++;
 	}
 	return true;

@@ -82,7 +82,9 @@ const char *net_card_parse(struct net_card_config *c, const char *text)
 		return "nic: a station's MAC address was expected";
 	c->port.addr = net_addr(c->addr);
 	if (!number(&text, NET_BUCKET_RATE_MAX, &c->port.storm) ||
-		!number(&text, NET_BUCKET_RATE_MAX, &c->port.rate) || *text)
+		!number(&text, NET_BUCKET_RATE_MAX, &c->port.rate))
 		return "nic: a storm limit and a rate were expected";
+	if (*text && (!word(&text, c->uplink, sizeof(c->uplink)) || *text))
+		return "nic: nothing or the name of an uplink was expected";
 	return NULL;
 }

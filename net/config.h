@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A network card in the boot bundle's words (abi/bundle.h): SWITCH VLAN MAC STORM RATE.
+// A network card in the boot bundle's words (abi/bundle.h): SWITCH VLAN MAC STORM RATE [UPLINK].
 #pragma once
 
 #include "abi/bundle.h"
@@ -8,7 +8,8 @@
 struct net_card_config {
 	char name[BUNDLE_NAME_MAX + 1]; // of the switch
 	u8 addr[NET_ADDR];
-	struct net_port_config port; // locked to the address
+	char uplink[BUNDLE_UPLINK_MAX + 1]; // of the switch: a card of the machine; empty: none
+	struct net_port_config port;        // locked to the address
 };
 
 // NULL, or what was expected.

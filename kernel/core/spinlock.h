@@ -14,7 +14,9 @@ enum lock_rank {
 	LOCK_GMAP,        // a VM's memory map
 	LOCK_BLOCK,       // a queue of a disk; the list of disks
 	LOCK_DRIVER,      // what a driver keeps for a whole controller
+	LOCK_UPLINK,      // which switch a network card of the machine belongs to
 	LOCK_NET,         // a virtual switch
+	LOCK_CARD,        // a network card of the machine
 	LOCK_SCHED,       // the run queue
 	LOCK_TIMER,       // a CPU's timer queue
 	LOCK_FRAME,       // the frame allocator

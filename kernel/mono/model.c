@@ -2,6 +2,8 @@
 // The mono model: the parts that only it has.
 #include "kernel/core/model.h"
 #include "drivers/ahci/ahci.h"
+#include "drivers/e1000e/e1000e.h"
+#include "drivers/net.h"
 #include "drivers/nvme/nvme.h"
 #include "drivers/pci.h"
 #include "drivers/virtio/virtio_disk.h"
@@ -20,6 +22,7 @@ void model_init(void)
 	log_line("pci: %u functions", pci_scan());
 	nvme_init();
 	virtio_disk_init();
+	e1000e_init();
 	ahci_init();
 	disktest_run();
 	nics_init();
@@ -49,5 +52,6 @@ void model_vm_destroy(struct vm *vm)
 
 void model_work(void)
 {
+	net_devices_work();
 	nics_work();
 }

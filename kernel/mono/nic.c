@@ -141,14 +141,14 @@ static void place_give(unsigned index)
 
 static const char *attach(struct host_net *n, const struct net_card_config *c)
 {
+	const char *why = nic_switch_get(c, &n->sw);
 	int err;
 
+	if (why)
+		return why;
 	n->port.config = c->port;
 	n->port.deliver = nic_deliver;
 	n->port.name = n->vm->name;
-	n->sw = nic_switch_get(c->name);
-	if (!n->sw)
-		return "out of memory for a switch";
 	err = nic_switch_attach(n->sw, &n->port);
 	return !err             ? NULL
 	       : err == -EEXIST ? "nic: its MAC address is another card's"

@@ -8,6 +8,7 @@
 #include "kernel/core/log.h"
 #include "kernel/core/spinlock.h"
 #include "kernel/mono/nics.h"
+#include "kernel/mono/uplink.h"
 #include "lib/format.h"
 #include "lib/string.h"
 
@@ -40,23 +41,43 @@ static struct nic_switch *switch_make(struct nic_switch **place, const char *nam
 	return s;
 }
 
-struct nic_switch *nic_switch_get(const char *name)
+// list_lock held.
+static void switch_unuse(struct nic_switch *s)
+{
+	if (--s->users)
+		return;
+	uplink_detach(s);
+	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++)
+		if (switches[i] == s)
+			switches[i] = NULL;
+	kmem_free(s, sizeof(*s));
+}
+
+const char *nic_switch_get(const struct net_card_config *c, struct nic_switch **out)
 {
 	struct nic_switch **free = NULL, *s = NULL;
+	const char *why = NULL;
 
 	spin_lock(&list_lock);
 	for (unsigned i = 0; i < ARRAY_SIZE(switches) && !s; i++) {
-		if (switches[i] && strcmp(switches[i]->name, name) == 0)
+		if (switches[i] && strcmp(switches[i]->name, c->name) == 0)
 			s = switches[i];
 		else if (!switches[i] && !free)
 			free = &switches[i];
 	}
 	if (!s && free)
-		s = switch_make(free, name);
-	if (s)
+		s = switch_make(free, c->name);
+	if (s) {
 		s->users++;
+		why = *c->uplink ? uplink_attach(s, c->uplink, c->port.storm) : NULL;
+		if (why)
+			switch_unuse(s);
+	} else {
+		why = "out of memory for a switch";
+	}
 	spin_unlock(&list_lock);
-	return s;
+	*out = why ? NULL : s;
+	return why;
 }
 
 int nic_switch_attach(struct nic_switch *s, struct net_port *p)
@@ -69,18 +90,18 @@ int nic_switch_attach(struct nic_switch *s, struct net_port *p)
 	return err;
 }
 
-void nic_switch_put(struct nic_switch *s, struct net_port *p)
+void nic_switch_detach(struct nic_switch *s, struct net_port *p)
 {
 	spin_lock(&s->lock);
 	net_switch_detach(p);
 	spin_unlock(&s->lock);
+}
+
+void nic_switch_put(struct nic_switch *s, struct net_port *p)
+{
+	nic_switch_detach(s, p);
 	spin_lock(&list_lock);
-	for (unsigned i = 0; i < ARRAY_SIZE(switches); i++) {
-		if (switches[i] == s && !--s->users) {
-			switches[i] = NULL;
-			kmem_free(s, sizeof(*s));
-		}
-	}
+	switch_unuse(s);
 	spin_unlock(&list_lock);
 }
 
@@ -111,6 +132,19 @@ static void show_port(const struct net_port *p)
 		(unsigned long long)c->out_bytes, drops[0] ? drops : " none");
 }
 
+static void show_card(const struct net_device *d)
+{
+	const struct net_device_counters *c = &d->count;
+
+	log_line(
+		"card %s: link %s, sent %llu packets %llu bytes, received %llu packets %llu bytes; "
+		"no room %llu, bad %llu, resets %llu",
+		d->name, d->link ? "up" : "down", (unsigned long long)c->out_packets,
+		(unsigned long long)c->out_bytes, (unsigned long long)c->in_packets,
+		(unsigned long long)c->in_bytes, (unsigned long long)c->out_full,
+		(unsigned long long)c->in_bad, (unsigned long long)c->resets);
+}
+
 // The list's lock keeps a switch there; its own keeps the ports.
 static void key_switches(void)
 {
@@ -128,6 +162,8 @@ static void key_switches(void)
 		spin_unlock(&s->lock);
 	}
 	spin_unlock(&list_lock);
+	for (u32 i = 0; net_device_at(i); i++)
+		show_card(net_device_at(i));
 }
 
 void nics_init(void)

@@ -57,7 +57,7 @@ class Event:
 class Machine:
     """A run underway. Its logs are in `folder`: mezzanine.log, events.log, NAME.log and run.out."""
 
-    def __init__(self, folder, build, model, vms, options, timeout):
+    def __init__(self, folder, build, model, vms, options, timeout, uplink=None):
         self.folder, self.vms, self.attached = pathlib.Path(folder), vms, None
         self.started = time.monotonic()
         self.deadline = self.started + timeout
@@ -65,7 +65,8 @@ class Machine:
         for old in self.folder.iterdir():
             old.unlink()
         config = self.folder / 'config.yaml'
-        switches = 'switches: [{name: lan}]\n' if any('nics' in vm.keys for vm in vms) else ''
+        lan = f'{{name: lan, uplink: {uplink}}}' if uplink else '{name: lan}'
+        switches = f'switches: [{lan}]\n' if any('nics' in vm.keys for vm in vms) else ''
         config.write_text(switches + 'vms:\n' + ''.join(vm.yaml(build.resolve()) for vm in vms), encoding='utf-8')
         self.command = [str(build / 'mezz'), 'run', '--model', model, '--log', str(self.folder),
                         '--timeout', str(int(timeout)), *options, str(config)]

@@ -61,7 +61,8 @@ static void two_vms(struct config *config)
 		.nics = {{.switch_name = "lan", .vlan = 10, .mac = {2, 0, 0xab, 0, 0, 1}},
 			{.switch_name = "wan", .trunk = true, .mac = {2, 0, 0, 0, 0, 2}}}};
 	config->switch_count = 2;
-	config->switches[0] = (struct config_switch){.name = "lan", .storm = 7, .rate = 1 << 20};
+	config->switches[0] = (struct config_switch){
+		.name = "lan", .uplink = "eth0", .storm = 7, .rate = 1 << 20};
 	config->switches[1] = (struct config_switch){.name = "wan"};
 	config->vms[1] = (struct config_vm){.name = "db",
 		.memory = 1ull << 40,
@@ -77,7 +78,7 @@ static const char text[] =
 	"mezzanine-bundle 1\n"
 	"vm web\nmemory 67108864\nvcpus 2\nkernel f0\ninitrd f1\n"
 	"cmdline console=hvc0 x\nweight 256\ncap 50\naffinity 8000000000000001\n"
-	"nic lan 10 02:00:ab:00:00:01 7 1048576\nnic wan trunk 02:00:00:00:00:02 0 0\n"
+	"nic lan 10 02:00:ab:00:00:01 7 1048576 eth0\nnic wan trunk 02:00:00:00:00:02 0 0\n"
 	"repeat 3\ndebug_exit 1\nend\n"
 	"vm db\nmemory 1099511627776\nvcpus 64\nkernel f0\n"
 	"module f1 a b\nmodule f0 \ncmdline \nweight 1\nrepeat 0\ndebug_exit 0\nend\n";
@@ -167,8 +168,10 @@ TEST(the_kernel_reads_it)
 	CHECK(strcmp(card.name, "lan") == 0 && card.port.vlan == 10 && !card.port.trunk);
 	CHECK(card.port.locked && card.port.addr == 0x0200ab000001 && card.addr[2] == 0xab);
 	CHECK(card.port.storm == 7 && card.port.rate == 1 << 20);
+	CHECK(strcmp(card.uplink, "eth0") == 0);
 	CHECK(net_card_parse(&card, bundle.vms[0].io[1].value) == NULL);
 	CHECK(card.port.trunk && card.port.vlan == 0 && !card.port.storm && !card.port.rate);
+	CHECK(!*card.uplink);
 	CHECK(bundle.vms[1].cap == 0 && bundle.vms[1].affinity == 0 && !bundle.vms[1].debug_exit);
 	free(memory);
 	free(all);
@@ -194,7 +197,9 @@ TEST(wrong_card_lines)
 		"lan x 02:00:00:00:00:01 0 0", "lan 1 02:00:00:00:00:0 0 0",
 		"lan 1 03:00:00:00:00:01 0 0", "lan 1 00:00:00:00:00:00 0 0",
 		"lan 1 02:00:00:00:00:0g 0 0", "lan 1 02:00:00:00:00:01 0", "lan trunk",
-		"lan 1 02:00:00:00:00:01 0 0 0", "lan 1 02:00:00:00:00:01 1099511627777 0",
+		"lan 1 02:00:00:00:00:01 0 0 eth0 eth1",
+		"lan 1 02:00:00:00:00:01 0 0 a-name-of-16-char",
+		"lan 1 02:00:00:00:00:01 1099511627777 0",
 		"lan 1 02:00:00:00:00:01 0 18446744073709551616",
 		"a-name-of-a-switch-that-is-too-long 1 02:00:00:00:00:01 0 0"};
 	struct net_card_config card;

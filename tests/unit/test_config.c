@@ -355,6 +355,10 @@ TEST(wrong_network_cards)
 		"1: switches: a second 'a', expected a name of its own");
 	WRONG("switches: [{name: a, storm: -1}]\nvms: []\n",
 		"1: storm: '-1', expected frames a second from 0 (no limit) to 1000000000");
+	WRONG("switches: [{name: a, uplink: ../x}]\nvms: []\n",
+		"1: uplink: '../x', expected a network card such as eth0");
+	WRONG("switches: [{name: a, uplink: eth0}, {name: b, uplink: eth0}]\nvms: []\n",
+		"1: uplink: 'eth0' is that of 'a', expected a network card of its own");
 	WRONG("switches: [{name: a, rate: 100}]\nvms: []\n",
 		"1: rate: '100', expected bytes a second from 64KiB to 1TiB");
 	WRONG("switches: []\nswitches: []\nvms: []\n", "2: key 'switches' twice, expected it once");

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+// Drives Intel's 82574L: one ring of legacy descriptors in each direction, each descriptor with a buffer of its own
+// for good, one interrupt message. The card's own offloads are not used. What the card writes into a descriptor is
+// read once and checked; which descriptor is next is our count, never the card's.
+#include "drivers/e1000e/e1000e.h"
+#include "drivers/dma.h"
+#include "drivers/e1000e/e1000e_regs.h"
+#include "drivers/net.h"
+#include "drivers/pci.h"
+#include "kernel/core/log.h"
+#include "kernel/x86/irq.h"
+#include "kernel/x86/port.h"
+#include "lib/string.h"
+
+#define VENDOR      0x8086
+#define DEVICE      0x10D3
+#define ENTRIES     256u
+#define RING        (ENTRIES * 16u) // bytes
+#define BUFFERS     (ENTRIES * NET_BUFFER)
+#define STEP_NS     1000000ull
+#define RESET_STEPS 100u
+
+struct e1000e {
+	struct net_device net;
+	struct pci_function *pci;
+	volatile u8 *regs;
+	u32 steps; // of a reset
+
+	volatile struct e1000e_rx *rx; // own CPU
+	u8 *rx_buffers;
+	u32 rx_next;
+
+	volatile struct e1000e_tx *tx; // the card's lock
+	u8 *tx_buffers;
+	u32 tx_next, tx_first; // to be filled; the oldest with the card
+};
+
+static struct e1000e *of(struct net_device *d)
+{
+	return container_of(d, struct e1000e, net);
+}
+
+static u32 get(const struct e1000e *e, u32 reg)
+{
+	return mmio_read32(e->regs + reg);
+}
+
+static void set(const struct e1000e *e, u32 reg, u64 v)
+{
+	mmio_write32(e->regs + reg, (u32)v);
+}
+
+// ---------------------------------------------------------------- sending
+
+// One descriptor stays free: a full ring would look like an empty one (7.2.3).
+static u8 *room(struct net_device *d)
+{
+	struct e1000e *e = of(d);
+
+	if ((e->tx_next + 1) % ENTRIES == e->tx_first)
+		return NULL;
+	return e->tx_buffers + e->tx_next * NET_BUFFER;
+}
+
+static void put(struct net_device *d, u32 len)
+{
+	struct e1000e *e = of(d);
+	volatile struct e1000e_tx *t = &e->tx[e->tx_next];
+
+	t->address = dma_address(e->tx_buffers + e->tx_next * NET_BUFFER);
+	t->len = (u16)len;
+	t->checksum_offset = t->checksum_start = 0;
+	t->status = 0;
+	t->tag = 0;
+	t->command = TX_END | TX_CRC | TX_REPORT;
+	e->tx_next = (e->tx_next + 1) % ENTRIES;
+}
+
+// On x86 stores become visible in their order, so the card sees descriptors that are complete.
+static void kick(struct net_device *d)
+{
+	struct e1000e *e = of(d);
+
+	set(e, E_TDT, e->tx_next);
+}
+
+static u32 sent(struct net_device *d)
+{
+	struct e1000e *e = of(d);
+
+	while (e->tx_first != e->tx_next && e->tx[e->tx_first].status & TX_DONE)
+		e->tx_first = (e->tx_first + 1) % ENTRIES;
+	return (e->tx_next - e->tx_first) % ENTRIES;
+}
+
+// ---------------------------------------------------------------- receiving
+
+// The descriptor is the card's again, and so is the one that the tail stood at.
+static void give(struct net_device *d)
+{
+	struct e1000e *e = of(d);
+
+	e->rx[e->rx_next].address = dma_address(e->rx_buffers + e->rx_next * NET_BUFFER);
+	e->rx[e->rx_next].status = 0;
+	set(e, E_RDT, e->rx_next);
+	e->rx_next = (e->rx_next + 1) % ENTRIES;
+}
+
+// Only packets of one buffer are received (RCTL.LPE is 0); one of several is none of ours.
+static bool take(struct net_device *d, struct net_received *r)
+{
+	struct e1000e *e = of(d);
+
+	for (u32 i = 0; i < NET_TURN; i++) {
+		volatile struct e1000e_rx *x = &e->rx[e->rx_next];
+		u8 status = x->status, errors;
+
+		if (!(status & RX_DONE))
+			return false;
+		__asm__ volatile("" ::: "memory");
+		errors = x->errors;
+		r->at = e->rx_buffers + e->rx_next * NET_BUFFER;
+		r->len = x->len;
+		if (status & RX_END && !errors && r->len <= NET_BUFFER)
+			return true;
+		d->count.in_bad++;
+		give(d);
+	}
+	return false;
+}
+
+static bool link(struct net_device *d)
+{
+	u32 status = get(of(d), E_STATUS);
+
+	return status != ~0u && status & STATUS_LU;
+}
+
+static void quiet(struct net_device *d)
+{
+	set(of(d), E_IMC, ~0u);
+}
+
+// A cause that came while all were masked raises the interrupt as soon as it is not any more; those that were dealt
+// with are cleared first, and what came since is looked for.
+static bool listen(struct net_device *d)
+{
+	struct e1000e *e = of(d);
+
+	set(e, E_ICR, get(e, E_ICR));
+	if (e->rx[e->rx_next].status & RX_DONE || link(d) != d->link)
+		return true;
+	set(e, E_IMS, CAUSES);
+	return false;
+}
+
+// ---------------------------------------------------------------- bringing it to work
+
+static void set_up_receive(struct e1000e *e)
+{
+	for (u32 i = 0; i < ENTRIES; i++) {
+		e->rx[i].address = dma_address(e->rx_buffers + i * NET_BUFFER);
+		e->rx[i].status = 0;
+	}
+	e->rx_next = 0;
+	set(e, E_RDBAL, dma_address(e->rx));
+	set(e, E_RDBAH, dma_address(e->rx) >> 32);
+	set(e, E_RDLEN, RING);
+	set(e, E_RDH, 0);
+	for (u32 i = 0; i < E_MTA_COUNT; i++)
+		set(e, E_MTA + 4 * i, 0);
+	set(e, E_RCTL, RCTL_EN | RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC);
+	set(e, E_RDT, ENTRIES - 1);
+}
+
+static void set_up_send(struct e1000e *e)
+{
+	memset((void *)e->tx, 0, RING);
+	e->tx_next = e->tx_first = 0;
+	set(e, E_TDBAL, dma_address(e->tx));
+	set(e, E_TDBAH, dma_address(e->tx) >> 32);
+	set(e, E_TDLEN, RING);
+	set(e, E_TDH, 0);
+	set(e, E_TDT, 0);
+	set(e, E_TCTL, TCTL_EN | TCTL_PSP | TCTL_CT | TCTL_COLD);
+}
+
+// The address is loaded from the card's own memory by the reset (4.6.1).
+static bool read_address(struct e1000e *e)
+{
+	u32 low = get(e, E_RAL), high = get(e, E_RAH);
+	u8 *a = e->net.addr;
+
+	for (u32 i = 0; i < 4; i++)
+		a[i] = (u8)(low >> 8 * i);
+	a[4] = (u8)high;
+	a[5] = (u8)(high >> 8);
+	return high & RAH_VALID && net_addr(a) && !net_addr_is_group(net_addr(a));
+}
+
+static u64 fail(struct e1000e *e, const char *why)
+{
+	e->net.why = why;
+	return NET_FAILED;
+}
+
+// 4.6: interrupts off, reset, wait until it has loaded its settings, rings, link.
+static u64 recover(struct net_device *d, bool first)
+{
+	struct e1000e *e = of(d);
+
+	if (first) {
+		set(e, E_IMC, ~0u);
+		set(e, E_RCTL, 0);
+		set(e, E_TCTL, 0);
+		set(e, E_CTRL, get(e, E_CTRL) | CTRL_RST);
+		e->steps = 0;
+		return STEP_NS;
+	}
+	if (get(e, E_STATUS) == ~0u)
+		return fail(e, "it has gone");
+	if (get(e, E_CTRL) & CTRL_RST || !(get(e, E_EECD) & EECD_AUTO_RD))
+		return e->steps++ < RESET_STEPS ? STEP_NS : fail(e, "it does not reset itself");
+	set(e, E_IMC, ~0u);
+	set(e, E_ICR, get(e, E_ICR));
+	if (!read_address(e))
+		return fail(e, "its address is none");
+	set(e, E_IVAR, IVAR_ALL);
+	set_up_send(e);
+	set_up_receive(e);
+	set(e, E_CTRL, get(e, E_CTRL) | CTRL_SLU | CTRL_ASDE);
+	return 0;
+}
+
+static void cut_off(struct net_device *d)
+{
+	pci_disable(of(d)->pci);
+}
+
+static const struct net_driver driver = {
+	room, put, kick, sent, take, give, link, quiet, listen, recover, cut_off};
+
+// ---------------------------------------------------------------- finding it
+
+static bool make_rings(struct e1000e *e)
+{
+	struct irq_message m;
+
+	e->rx = dma_alloc(RING);
+	e->tx = dma_alloc(RING);
+	e->rx_buffers = dma_alloc(BUFFERS);
+	e->tx_buffers = dma_alloc(BUFFERS);
+	return e->rx && e->tx && e->rx_buffers && e->tx_buffers &&
+	       irq_alloc(net_device_cpu(), net_device_interrupt, &e->net, &m) >= 0 &&
+	       !pci_irq_set(e->pci, 0, &m);
+}
+
+static void add(struct pci_function *f)
+{
+	struct e1000e *e = kmem_alloc(sizeof(*e), FRAME_OWNER_KERNEL);
+
+	if (!e)
+		return;
+	e->pci = f;
+	e->net.driver = &driver;
+	e->net.kind = "e1000e";
+	e->net.mtu = NET_MTU;
+	e->regs = pci_map(f, 0, E_SIZE);
+	if (!e->regs) {
+		log_line("e1000e: its registers cannot be reached");
+		return;
+	}
+	pci_enable(f);
+	if (!make_rings(e)) {
+		log_line("e1000e: no memory or interrupts for it");
+		pci_disable(f);
+		return;
+	}
+	net_device_register(&e->net);
+}
+
+void e1000e_init(void)
+{
+	for (u32 i = 0; i < pci_count(); i++)
+		if (pci_at(i)->vendor == VENDOR && pci_at(i)->device == DEVICE)
+			add(pci_at(i));
+}

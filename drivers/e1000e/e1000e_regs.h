@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Registers and descriptors of Intel's 82574L (its datasheet, revision 3.4, chapters 7 and 10).
+#pragma once
+
+#include "lib/types.h"
+
+enum { // 10.2: offsets
+	E_CTRL = 0x0000,
+	E_STATUS = 0x0008,
+	E_EECD = 0x0010,
+	E_ICR = 0x00C0,
+	E_IMS = 0x00D0,
+	E_IMC = 0x00D8,
+	E_IVAR = 0x00E4,
+	E_RCTL = 0x0100,
+	E_TCTL = 0x0400,
+	E_RDBAL = 0x2800,
+	E_RDBAH = 0x2804,
+	E_RDLEN = 0x2808,
+	E_RDH = 0x2810,
+	E_RDT = 0x2818,
+	E_TDBAL = 0x3800,
+	E_TDBAH = 0x3804,
+	E_TDLEN = 0x3808,
+	E_TDH = 0x3810,
+	E_TDT = 0x3818,
+	E_MTA = 0x5200, // 128 registers
+	E_RAL = 0x5400,
+	E_RAH = 0x5404,
+	E_SIZE = 0x20000,
+};
+
+#define E_MTA_COUNT 128u
+
+#define CTRL_ASDE BIT(5)
+#define CTRL_SLU  BIT(6)
+#define CTRL_RST  BIT(26)
+
+#define STATUS_LU    BIT(1)
+#define EECD_AUTO_RD BIT(9)
+
+#define RCTL_EN    BIT(1)
+#define RCTL_UPE   BIT(3)  // all stations' frames: those of guests
+#define RCTL_MPE   BIT(4)  // all groups'
+#define RCTL_BAM   BIT(15) // broadcast
+#define RCTL_SECRC BIT(26) // without the checksum; buffers of 2048 bytes are the default
+
+#define TCTL_EN   BIT(1)
+#define TCTL_PSP  BIT(3) // short packets are filled up
+#define TCTL_CT   (0x0Fu << 4)
+#define TCTL_COLD (0x3Fu << 12)
+
+#define RAH_VALID BIT(31)
+
+// Interrupt causes, 10.2.4.1.
+#define CAUSE_LSC   BIT(2) // the link has changed
+#define CAUSE_RXO   BIT(6) // no buffers were left
+#define CAUSE_RXT0  BIT(7)
+#define CAUSE_RXQ0  BIT(20)
+#define CAUSE_OTHER BIT(24)
+#define CAUSES      (CAUSE_LSC | CAUSE_RXO | CAUSE_RXT0 | CAUSE_RXQ0 | CAUSE_OTHER)
+
+// Receive queue 0 and other causes raise message 0, 10.2.4.9.
+#define IVAR_ALL (BIT(3) | BIT(19))
+
+struct e1000e_rx { // 7.1.4, legacy
+	u64 address;
+	u16 len, checksum;
+	u8 status, errors;
+	u16 tag;
+};
+
+#define RX_DONE 0x01u
+#define RX_END  0x02u
+
+struct e1000e_tx { // 7.2.10.1, legacy
+	u64 address;
+	u16 len;
+	u8 checksum_offset, command, status, checksum_start;
+	u16 tag;
+};
+
+#define TX_END    0x01u
+#define TX_CRC    0x02u
+#define TX_REPORT 0x08u
+#define TX_DONE   0x01u
+
+_Static_assert(sizeof(struct e1000e_rx) == 16 && sizeof(struct e1000e_tx) == 16, "7.1.4, 7.2.10.1");
