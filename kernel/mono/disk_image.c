@@ -236,6 +236,7 @@ static void cancel(struct host_block *b)
 		r->done(r, HOST_BLOCK_ERROR);
 	}
 	host_timer_cancel(&m->timer);
+	m->budget = SLICE;
 }
 
 // ---------------------------------------------------------------- life
