@@ -36,7 +36,8 @@ KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mn
 	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
 # SMALL: for what is not hot; some passes that gcc's -Oz leaves on cost space here.
 SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-shrink-wrap -fno-tree-sra \
-	   -fno-expensive-optimizations -fno-tree-fre -fno-tree-loop-im)
+	   -fno-expensive-optimizations -fno-tree-fre -fno-tree-loop-im -fno-ipa-modref \
+	   -fno-tree-tail-merge)
 # For speed what runs while guests run; the rest, most of it at start, for size.
 HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c \
 	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid%
