@@ -78,6 +78,7 @@ static void give_back(struct vm *vm)
 static const char *build(struct vm *vm)
 {
 	const struct bundle_vm *c = vm->config;
+	const char *why;
 
 	if (c->memory / PAGE_SIZE + vm_list_promised() > frame_free_count())
 		return "not enough free memory";
@@ -94,8 +95,9 @@ static const char *build(struct vm *vm)
 	vm->pc_made = true;
 	if (vm_devices_create(vm))
 		return "out of memory for its devices";
-	pc_reset(vm);
-	return model_vm_create(vm);
+	why = model_vm_create(vm);
+	pc_reset(vm); // gives addresses to the functions on the bus
+	return why;
 }
 
 // Fills memory and registers and lets vcpu 0 run; the VM is in the list.

@@ -243,11 +243,13 @@ static void attack_msix(void)
 
 void guest_main(void)
 {
-	pci_bdf at = pci_find(PCI_VIRTIO_VENDOR, PCI_VIRTIO_CONSOLE);
+	u16 type = (u16)arg_number(
+		"device", PCI_VIRTIO_CONSOLE); // any whose queue 1 takes what is sent
+	pci_bdf at = pci_find(PCI_VIRTIO_VENDOR, type);
 	u64 n = arg_number("n", 40);
 
 	smp_start();
-	if (!check(at && virtio_open(&dev, at), "there is a virtio-console"))
+	if (!check(at && virtio_open(&dev, at), "there is a virtio device %x", type))
 		return;
 	start();
 	recover("nothing");

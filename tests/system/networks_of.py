@@ -55,3 +55,33 @@ def reboot(m):
             m.wait_event('web', 'reboot', seconds=20)
             ask(m, 'db', 'ping -q -c 1 -W 1 10.0.0.77', '1 packets transmitted, 0 packets received, 100% packet loss', 40)
     off(m, 'web', 'db')
+
+
+def reaches(m, count=2):
+    ask(m, 'web', f'ping -q -c {count} 10.0.0.2', f'{count} packets transmitted, {count} packets received, 0% packet loss', 60)
+
+
+def flood(m):
+    """While a third VM floods web, web and db still reach each other; what was too much was dropped by cause."""
+    ready(m, 'web')
+    ready(m, 'db')
+    reaches(m)
+    m.expect('flood', '^flooding$', 60)
+    ask(m, 'web', 'ping -q -c 5 10.0.0.2', r'5 packets transmitted, [1-5] packets received, \d+% packet loss', 60)
+    before = m.log('mezzanine').count(b'switch lan: ')
+    m.key('s')
+    line = m.expect('mezzanine', r'flood vlan 10: sent (\d+) frames .*; dropped: .*mac (\d+)', 20, before + 1)
+    check(int(line.group(1)) > 1000 and int(line.group(2)) > 300, f'the flood was small: {line.group(0)}')
+    m.wait_event('flood', 'exit', seconds=120)
+    reaches(m)
+    off(m, 'web', 'db')
+
+
+def hostile(m):
+    """A third VM mistreats its card; the others reach each other before, meanwhile and afterwards."""
+    ready(m, 'web')
+    ready(m, 'db')
+    reaches(m)
+    m.wait_event('bad', 'exit', seconds=200)
+    reaches(m)
+    off(m, 'web', 'db')

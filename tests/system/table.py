@@ -159,6 +159,15 @@ def networks():
                    timeout=240, groups='net')
     yield Test('net-reboot', vms()[:2], models=MONO, options=cpus(1), script=networks_of.reboot,
                ends={'web': ['reboot', 'poweroff']}, timeout=240, groups='net')
+    lan = "[{switch: lan, vlan: 10, mac: '52:54:00:00:00:0%d'}]"
+    yield Test('net-flood', [debian('web', words='mezz.ip=10.0.0.1/24', nics=lan % 1),
+                             debian('db', words='mezz.ip=10.0.0.2/24', nics=lan % 2),
+                             tiny('flood', 'netflood', 'to=0x525400000001 seconds=20 delay=15', nics=lan % 3)],
+               models=MONO, options=cpus(1), script=networks_of.flood, ends={'flood': ['exit 0']}, timeout=240, groups='net')
+    yield Test('net-hostile', [debian('web', words='mezz.ip=10.0.0.1/24', nics=lan % 1),
+                               debian('db', words='mezz.ip=10.0.0.2/24', nics=lan % 2),
+                               tiny('bad', 'virtq', 'device=0x1041 delay=15', vcpus=2, nics=lan % 3)],
+               models=MONO, options=cpus(1), script=networks_of.hostile, ends={'bad': ['exit 0']}, timeout=240, groups='net')
     yield Test('net-micro', [vms()[0], tiny('db', 'hello')], models=MICRO, status=3,
                ends={'db': ['exit 0'], 'web': ['stopped cannot start: disks and network cards need a root VM.*']}, groups='net')
 

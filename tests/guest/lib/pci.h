@@ -27,3 +27,4 @@ u32 pci_capability(pci_bdf at, u8 id, u32 after);
 
 #define PCI_VIRTIO_VENDOR  0x1AF4
 #define PCI_VIRTIO_CONSOLE 0x1043
+#define PCI_VIRTIO_NET     0x1041
