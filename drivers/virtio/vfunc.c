@@ -168,6 +168,12 @@ bool vring_enable(struct vfunc *v, struct vring *r)
 	return true;
 }
 
+bool vfunc_config_message(struct vfunc *v, u32 n)
+{
+	write16(v->common + CONFIG_VECTOR, (u16)n);
+	return read16(v->common + CONFIG_VECTOR) == n;
+}
+
 void vfunc_start(struct vfunc *v)
 {
 	write8(v->common + STATUS, STATUS_SEEN | STATUS_DRIVER | STATUS_AGREED | STATUS_READY);

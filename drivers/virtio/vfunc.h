@@ -57,6 +57,12 @@ u32 vfunc_queue_size(const struct vfunc *v, u32 n);
 int vring_init(struct vring *r, u32 n, u32 entries);
 bool vring_enable(struct vfunc *v, struct vring *r);
 
+// As it was when it was new; the device is reset.
+void vring_clear(struct vring *r);
+
+// After the reset: changes of the configuration raise MSI-X message n. False: they do not.
+bool vfunc_config_message(struct vfunc *v, u32 n);
+
 // All queues are there: the device may begin.
 void vfunc_start(struct vfunc *v);
 
@@ -66,3 +72,12 @@ void vring_kick(const struct vring *r);
 
 // The next entry that came back, *slot below entries or ~0 when the device names none; false: none came.
 bool vring_take(struct vring *r, u32 *slot);
+
+// The same, with the number of bytes that the device says it has written.
+bool vring_take_length(struct vring *r, u32 *slot, u32 *len);
+
+// Has one come back that was not taken?
+bool vring_more(const struct vring *r);
+
+// Asks the device for no interrupts, or for interrupts of what comes back from now on: vring_more tells of the rest.
+void vring_quiet(struct vring *r, bool quiet);

@@ -43,7 +43,34 @@ void vring_kick(const struct vring *r)
 	*(volatile u16 *)r->doorbell = r->number;
 }
 
+void vring_clear(struct vring *r)
+{
+	r->given = r->taken = 0;
+	memset((void *)r->available, 0, PAGE_SIZE);
+	memset((void *)r->used, 0, PAGE_SIZE);
+}
+
+#define NO_INTERRUPT 1u // 2.7.6, flags
+
+void vring_quiet(struct vring *r, bool quiet)
+{
+	r->available[0] = quiet ? NO_INTERRUPT : 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+bool vring_more(const struct vring *r)
+{
+	return *(volatile u16 *)(r->used + 2) != r->taken;
+}
+
 bool vring_take(struct vring *r, u32 *slot)
+{
+	u32 len;
+
+	return vring_take_length(r, slot, &len);
+}
+
+bool vring_take_length(struct vring *r, u32 *slot, u32 *len)
 {
 	volatile u32 *entry;
 	u16 index = *(volatile u16 *)(r->used + 2);
@@ -52,7 +79,8 @@ bool vring_take(struct vring *r, u32 *slot)
 		return false;
 	BARRIER();
 	entry = (volatile u32 *)(r->used + 4 + r->taken % r->entries * USED_ENTRY);
-	*slot = *entry;
+	*slot = entry[0];
+	*len = entry[1];
 	if (*slot >= r->entries)
 		*slot = ~0u;
 	r->taken++;

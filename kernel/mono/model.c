@@ -7,6 +7,7 @@
 #include "drivers/nvme/nvme.h"
 #include "drivers/pci.h"
 #include "drivers/virtio/virtio_disk.h"
+#include "drivers/virtio/virtio_nic.h"
 #include "kernel/core/log.h"
 #include "kernel/mono/disks.h"
 #include "kernel/mono/disktest.h"
@@ -23,6 +24,7 @@ void model_init(void)
 	nvme_init();
 	virtio_disk_init();
 	e1000e_init();
+	virtio_nic_init();
 	ahci_init();
 	disktest_run();
 	nics_init();

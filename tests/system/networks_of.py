@@ -18,10 +18,14 @@ def seconds_of(m, name, command, answer, seconds):
     return int(m.expect(name, r'^took (\d+)$', 10, before + 1).group(1))
 
 
-def by_http(m, reader, server, address):
-    """The reader fetches the server's file; what arrived has the sum that it must have."""
+def serve(m, server):
     ask(m, server, f'yes mezzanine | head -c {BLOCK} >/tmp/block; for i in $(seq {BLOCKS}); do cat /tmp/block; done >/tmp/file; '
         'httpd -p 80 -h /tmp; echo serves $((6*7))', 'serves 42', 60)
+
+
+def by_http(m, reader, server, address):
+    """The reader fetches the server's file; what arrived has the sum that it must have."""
+    serve(m, server)
     return seconds_of(m, reader, f'wget -q -O /tmp/got http://{address}/file; md5sum </tmp/got', f'{SUM}  -', 120)
 
 

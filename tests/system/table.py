@@ -9,6 +9,7 @@ import firmware
 import hostile
 import networks_of
 import scripts
+import uplinks
 import vm_disks
 from machine import debian, tiny
 
@@ -172,6 +173,14 @@ def networks():
                ends={'db': ['exit 0'], 'web': ['stopped cannot start: disks and network cards need a root VM.*']}, groups='net')
 
 
+def native_cards():
+    """Network cards of the machine as uplinks."""
+    for name, device in (('e1000e', 'e1000e'), ('virtio-net', 'virtio-net-pci,disable-legacy=on')):
+        for n in (1, 2):
+            yield Test(f'uplink-{name}-{n}', [], alone=uplinks.works(name, device, n), models=MONO, groups='net')
+    yield Test('uplink-missing', [], alone=uplinks.missing, models=MONO, groups='net')
+
+
 def disks_of_vms():
     """Virtual disks: images of the bundle, and disks of the machine."""
     yield Test('vm-disks', [], alone=vm_disks.images, models=MONO, groups='disks')
@@ -200,4 +209,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
