@@ -6,6 +6,7 @@
 #   make check                  format, headers alone, both compilers, unit tests: before every commit
 #   make test                   everything that is tested; the last line is "N passed, N failed"
 #   make run                    two Debian VMs on two CPUs, with a shell in each; RUNFLAGS="..." for `mezz run`
+#   make servers                two disks of Debian servers for examples/servers.yaml, once
 #   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=mono, CONFIG=FILE
 #   make system, make guests-test, make unit, make fuzz, make bench, make format, make clean
 
