@@ -51,7 +51,7 @@ static const char *check_layout(const struct gpt *g, const struct header *h)
 		(h->entry_size & (h->entry_size - 1)) || h->entry_count > ENTRIES_MAX)
 		return "its entries have a strange size or number";
 	blocks = ((u64)h->entry_count * h->entry_size + g->block_size - 1) / g->block_size;
-	if (h->first_usable > h->last_usable || h->last_usable >= g->blocks)
+	if (h->first_usable < 2 || h->first_usable > h->last_usable || h->last_usable >= g->blocks)
 		return "its usable blocks do not lie within the disk";
 	if (h->entries < 2 || h->entries >= g->blocks || blocks > g->blocks - h->entries)
 		return "its entries do not lie within the disk";

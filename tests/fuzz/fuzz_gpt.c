@@ -14,7 +14,7 @@ static void check(const struct gpt *g)
 	for (unsigned i = 0; i < g->count; i++) {
 		const struct gpt_partition *p = &g->partitions[i];
 
-		MUST(p->first <= p->last && p->last < g->blocks && p->first >= 1);
+		MUST(p->first <= p->last && p->last < g->blocks && p->first >= 2);
 		MUST(p->number >= 1 && strlen(p->name) <= 36);
 		for (unsigned j = 0; j < i; j++)
 			MUST(p->first > g->partitions[j].last || p->last < g->partitions[j].first);

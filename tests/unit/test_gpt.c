@@ -106,6 +106,7 @@ TEST(lies)
 	lie(12, ~0u, 4, "checksum");
 	lie(24, 7, 8, "another place");
 	lie(40, 121, 8, "usable blocks");
+	lie(40, 1, 8, "usable blocks");
 	lie(48, GPT_DISK_BLOCKS, 8, "usable blocks");
 	lie(48, ~0ull, 8, "usable blocks");
 	lie(72, 1, 8, "entries do not lie");
