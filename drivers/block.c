@@ -76,13 +76,15 @@ void block_complete(struct block_queue *q, struct block_request *r, int err)
 	list_push_front(&q->waiting, &r->link);
 }
 
-// Gives back the queue's lock and then calls done for all that have ended.
+// Gives back the queue's lock and then calls done for all that have ended, and whose memory the device does not reach
+// any more.
 static void tell(struct block_queue *q)
 {
 	struct list ended;
 	struct block_request *r;
 
 	list_init(&ended);
+	iommu_unmap_end(q->controller->domain, &q->unmapped);
 	while ((r = list_first(&q->finished, struct block_request, link))) {
 		list_remove(&r->link);
 		list_push_back(&ended, &r->link);
@@ -130,7 +132,7 @@ int block_queue_init(struct block_queue *q, struct block_controller *c)
 	list_init(&q->active);
 	list_init(&q->finished);
 	timer_init(&q->timer, watch);
-	q->bounce = dma_alloc(BOUNCE_SIZE);
+	q->bounce = dma_alloc(c->domain, BOUNCE_SIZE);
 	return q->bounce ? 0 : -ENOMEM;
 }
 

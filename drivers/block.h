@@ -11,6 +11,7 @@
 // Locks: each queue has one, rank LOCK_BLOCK; a request belongs to the queue of the CPU that submitted it.
 #pragma once
 
+#include "drivers/iommu.h"
 #include "kernel/core/spinlock.h"
 #include "kernel/core/timer.h"
 #include "lib/addr.h"
@@ -46,6 +47,7 @@ struct block_piece {
 	u32 segment; // where its data begins
 	u32 offset;  // in that segment
 	bool bounced;
+	bool mapped;                 // for the device, see drivers/iommu.h
 	struct block_segment buffer; // the data's place then
 };
 
@@ -54,6 +56,7 @@ struct block_request {
 	u64 sector, count; // of 512 bytes, within the device
 	const struct block_segment *segments;
 	u32 segment_count; // together count * 512 bytes for READ and WRITE, else none
+	bool unreachable;  // a test of the IOMMU: it is not told of this memory
 	// Called once, with no lock held and interrupts off, on any CPU: err is 0, -EIO, or -ENODEV when the
 	// disk is gone. Never from within block_submit.
 	void (*done)(struct block_request *r, int err);
@@ -82,6 +85,7 @@ struct block_queue {
 	bool started;         // something was, and the device does not know yet
 	struct block_request *bounce_user;
 	u8 *bounce;
+	struct iommu_range unmapped; // before anything that has ended is told
 };
 
 struct block_driver {
@@ -108,6 +112,7 @@ enum block_state { BLOCK_LIVE, BLOCK_ASKED, BLOCK_UNDERWAY, BLOCK_DEAD };
 
 struct block_controller {
 	const struct block_driver *driver;
+	struct iommu_domain *domain; // of the function that it is; NULL: no IOMMU
 	char name[16];
 	u32 queue_count;
 	struct block_queue *queues[BLOCK_QUEUES];
@@ -163,7 +168,7 @@ int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes);
 
 // ---------------------------------------------------------------- for drivers, at start
 
-// Prepares a controller that is all zero, but for its name.
+// Prepares a controller that is all zero, but for its name and its domain.
 void block_controller_init(struct block_controller *c, const struct block_driver *driver);
 
 // Brings it to work by the driver's steps; 0 or -EIO, which was logged.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The disks and partitions of the machine: who they are, and who has them open.
 #include "drivers/block.h"
-#include "drivers/dma.h"
+#include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -93,7 +93,7 @@ int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes)
 {
 	struct block_device whole = {.disk = disk, .sectors = disk->sectors};
 	size_t size = PAGE_SIZE + bytes; // the request has a page of its own
-	struct wait *w = dma_alloc(size);
+	struct wait *w = kmem_alloc(size, FRAME_OWNER_KERNEL);
 	u64 start = time_now();
 	u8 *buffer;
 	int err;
@@ -119,7 +119,7 @@ int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes)
 	err = err ? err : w->err;
 	if (!err)
 		memcpy(to, buffer, bytes);
-	dma_free(w, size);
+	kmem_free(w, size);
 	return err;
 }
 

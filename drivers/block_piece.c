@@ -68,23 +68,71 @@ static bool bounce(struct block_queue *q, struct block_request *r, u64 most)
 	return true;
 }
 
+// ---------------------------------------------------------------- what the device reaches
+
+// Takes back the first `bytes` of the piece's memory.
+static void unmap(struct block_queue *q, const struct block_request *r, u64 bytes)
+{
+	struct block_cursor c;
+	struct block_segment s;
+
+	block_cursor_start(&c, r);
+	c.left = bytes;
+	while (block_cursor_next(&c, &s))
+		iommu_unmap(q->controller->domain, s.at, s.len, &q->unmapped);
+}
+
+// Lets the device reach the piece's memory, which is no buffer; false: it cannot be done.
+static bool map(struct block_queue *q, struct block_request *r)
+{
+	struct iommu_domain *d = q->controller->domain;
+	struct iommu_range range = {0};
+	struct block_cursor c;
+	struct block_segment s;
+	u64 bytes = 0;
+
+	if (!d || r->unreachable)
+		return true;
+	block_cursor_start(&c, r);
+	while (block_cursor_next(&c, &s)) {
+		if (!iommu_map(d, s.at, s.len, &range)) {
+			unmap(q, r, bytes);
+			return false;
+		}
+		bytes += s.len;
+	}
+	iommu_map_end(d, &range);
+	r->piece.mapped = true;
+	return true;
+}
+
+// ---------------------------------------------------------------- pieces
+
+// What can go as it lies does, if the IOMMU takes it; else it goes through the buffer.
+static bool choose_data(struct block_queue *q, struct block_request *r, u64 most)
+{
+	u64 bytes = direct_bytes(r, most);
+
+	r->piece.sectors = bytes / BLOCK_SECTOR;
+	if (bytes && map(q, r))
+		return true;
+	r->piece.sectors = 0;
+	return bounce(q, r, most);
+}
+
 // `left` still counts the piece itself while it is chosen.
 bool block_piece_choose(struct block_queue *q, struct block_request *r)
 {
 	const struct block_limits *l = &r->disk->limits;
-	u64 most = MIN(r->left * BLOCK_SECTOR, l->max_bytes), bytes;
+	u64 most = MIN(r->left * BLOCK_SECTOR, l->max_bytes);
 
 	if (r->op == BLOCK_FLUSH)
 		return true;
 	if (!has_data(r)) {
 		r->piece.sectors =
 			MIN(r->left, r->op == BLOCK_DISCARD ? l->max_discard : l->max_zero);
-	} else {
-		bytes = direct_bytes(r, most);
-		if (!bytes && !bounce(q, r, most))
-			return false;
-		if (bytes)
-			r->piece.sectors = bytes / BLOCK_SECTOR;
+	} else if (!choose_data(q, r, most)) {
+		return false;
 	}
 	r->left -= r->piece.sectors;
 	return true;
@@ -94,7 +142,9 @@ static void release(struct block_queue *q, struct block_request *r)
 {
 	if (r->piece.bounced)
 		q->bounce_user = NULL;
-	r->piece.bounced = false;
+	if (r->piece.mapped)
+		unmap(q, r, r->piece.sectors * BLOCK_SECTOR);
+	r->piece.bounced = r->piece.mapped = false;
 }
 
 void block_piece_drop(struct block_queue *q, struct block_request *r)

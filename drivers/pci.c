@@ -2,6 +2,7 @@
 // Finds the functions on the PCI buses and measures their BARs (PCI 3.0, 6.1 and 6.2.5). Portable: how
 // configuration space is reached, and memory mapped, is another file's business.
 #include "drivers/pci.h"
+#include "drivers/iommu.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/paging.h"
 
@@ -196,12 +197,14 @@ volatile u8 *pci_map(struct pci_function *f, unsigned bar, u64 least)
 
 void pci_enable(struct pci_function *f)
 {
+	f->domain = iommu_attach(f->address);
 	command_set(f->address, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX, 0);
 }
 
 void pci_disable(struct pci_function *f)
 {
 	command_set(f->address, COMMAND_NO_INTX, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_IO);
+	iommu_detach(f->address);
 }
 
 u32 pci_capability(const struct pci_function *f, u8 id, u32 after)

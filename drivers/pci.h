@@ -20,7 +20,8 @@ struct pci_function {
 	u16 vendor, device;
 	u32 class; // base class, sub-class, programming interface: 0xBBSSPP
 	struct pci_bar bars[PCI_BARS];
-	volatile u8 *msix; // its table, once a vector is set
+	volatile u8 *msix;           // its table, once a vector is set
+	struct iommu_domain *domain; // what it reaches, once it is enabled; NULL: there is no IOMMU
 };
 
 // Finds all functions and logs them; how many there are.
@@ -33,10 +34,10 @@ struct pci_function *pci_at(u32 i);
 // Maps a memory BAR, uncached; NULL: not there, shorter than `least` bytes, or no room.
 volatile u8 *pci_map(struct pci_function *f, unsigned bar, u64 least);
 
-// Lets the function decode memory and be a master of the bus; its interrupt pin is off.
+// Lets the function decode memory and be a master of the bus, in a domain of the IOMMU; its interrupt pin is off.
 void pci_enable(struct pci_function *f);
 
-// It decodes nothing and masters nothing any more.
+// It decodes nothing and masters nothing any more, and the IOMMU lets nothing through. Any CPU, locks below LOCK_IOMMU.
 void pci_disable(struct pci_function *f);
 
 // The offset of the first capability with this id behind `after` (0: from the start); 0: none.

@@ -63,11 +63,12 @@ static struct ahci_port *port_make(struct hba *h, volatile u8 *regs)
 	if (!p)
 		return NULL;
 	p->pci = h->pci;
+	p->block.domain = h->pci->domain;
 	p->regs = regs;
 	p->slots = h->slots;
-	p->headers = dma_alloc(PAGE_SIZE);
-	p->tables = dma_alloc(AHCI_SLOTS * sizeof(*p->tables));
-	p->ranges = dma_alloc(AHCI_SLOTS * sizeof(*p->ranges));
+	p->headers = dma_alloc(p->block.domain, PAGE_SIZE);
+	p->tables = dma_alloc(p->block.domain, AHCI_SLOTS * sizeof(*p->tables));
+	p->ranges = dma_alloc(p->block.domain, AHCI_SLOTS * sizeof(*p->ranges));
 	format(p->block.name, sizeof(p->block.name), "sata%u", number);
 	block_controller_init(&p->block, &ahci_driver);
 	p->block.queue_count = 1;

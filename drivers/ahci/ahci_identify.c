@@ -84,7 +84,7 @@ static bool read_answer(struct ahci_port *p, const u16 *w)
 
 bool ahci_identify(struct ahci_port *p)
 {
-	u16 *words = dma_alloc(PAGE_SIZE);
+	u16 *words = dma_alloc(p->block.domain, PAGE_SIZE);
 	bool good = words && ask(p, words);
 
 	if (!good) {
@@ -94,6 +94,6 @@ bool ahci_identify(struct ahci_port *p)
 	good = read_answer(p, words);
 	if (!good)
 		log_line("%s: its size or its blocks make no sense", p->block.name);
-	dma_free(words, PAGE_SIZE);
+	dma_free(p->block.domain, words, PAGE_SIZE);
 	return good;
 }

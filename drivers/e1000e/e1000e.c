@@ -246,10 +246,10 @@ static bool make_rings(struct e1000e *e)
 {
 	struct irq_message m;
 
-	e->rx = dma_alloc(RING);
-	e->tx = dma_alloc(RING);
-	e->rx_buffers = dma_alloc(BUFFERS);
-	e->tx_buffers = dma_alloc(BUFFERS);
+	e->rx = dma_alloc(e->pci->domain, RING);
+	e->tx = dma_alloc(e->pci->domain, RING);
+	e->rx_buffers = dma_alloc(e->pci->domain, BUFFERS);
+	e->tx_buffers = dma_alloc(e->pci->domain, BUFFERS);
 	return e->rx && e->tx && e->rx_buffers && e->tx_buffers &&
 	       irq_alloc(net_device_cpu(), net_device_interrupt, &e->net, &m) >= 0 &&
 	       !pci_irq_set(e->pci, 0, &m);

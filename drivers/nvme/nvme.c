@@ -57,7 +57,7 @@ static int set_interrupts(struct nvme *n)
 
 static int make_rings(struct nvme *n)
 {
-	int err = nvme_ring_init(&n->admin, NVME_ADMIN, 0);
+	int err = nvme_ring_init(&n->admin, n->pci->domain, NVME_ADMIN, 0);
 
 	for (u32 i = 0; i < n->queue_count && !err; i++)
 		err = nvme_queue_init(n, i);
@@ -79,6 +79,7 @@ static void add(struct pci_function *f)
 		return;
 	}
 	pci_enable(f);
+	n->block.domain = f->domain;
 	if (!read_capabilities(n) || make_rings(n)) {
 		log_line("%s: no memory or interrupts for it", n->block.name);
 		pci_disable(f);

@@ -54,7 +54,7 @@ static void copy_text(char *to, const u8 *from, u32 n)
 
 bool nvme_identify(struct nvme *n)
 {
-	u8 *page = dma_alloc(PAGE_SIZE);
+	u8 *page = dma_alloc(n->block.domain, PAGE_SIZE);
 	char model[41];
 	u32 mdts;
 
@@ -69,7 +69,7 @@ bool nvme_identify(struct nvme *n)
 	n->optional = (u32)get(page, 520, 2);
 	log_line("%s: \"%s\", %u queues of %u, %u KiB a command", n->block.name, model,
 		n->queue_count, n->entries - 1, n->max_bytes / 1024);
-	dma_free(page, PAGE_SIZE);
+	dma_free(n->block.domain, page, PAGE_SIZE);
 	return true;
 }
 
@@ -107,7 +107,8 @@ static bool read_namespace(struct nvme *n, struct block_disk *d, u32 id, const u
 
 void nvme_register(struct nvme *n)
 {
-	u8 *list = dma_alloc(PAGE_SIZE), *page = dma_alloc(PAGE_SIZE);
+	u8 *list = dma_alloc(n->block.domain, PAGE_SIZE),
+	   *page = dma_alloc(n->block.domain, PAGE_SIZE);
 
 	if (!list || !page || !identify(n, NVME_ID_NAMESPACES, 0, list)) {
 		log_line("%s: its namespaces are not known", n->block.name);
@@ -122,8 +123,8 @@ void nvme_register(struct nvme *n)
 		if (read_namespace(n, d, id, page))
 			n->disk_count++;
 	}
-	dma_free(list, PAGE_SIZE);
-	dma_free(page, PAGE_SIZE);
+	dma_free(n->block.domain, list, PAGE_SIZE);
+	dma_free(n->block.domain, page, PAGE_SIZE);
 	for (u32 i = 0; i < n->disk_count; i++)
 		block_register(&n->disks[i]);
 }

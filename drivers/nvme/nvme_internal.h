@@ -66,8 +66,8 @@ struct nvme {
 	u32 disk_count;
 };
 
-// nvme_ring.c. Room for a ring of so many entries; 0 or -ENOMEM.
-int nvme_ring_init(struct nvme_ring *r, u32 entries, u16 number);
+// nvme_ring.c. Room for a ring of so many entries, which the device reaches; 0 or -ENOMEM.
+int nvme_ring_init(struct nvme_ring *r, struct iommu_domain *d, u32 entries, u16 number);
 
 // As it was when it was new.
 void nvme_ring_reset(struct nvme_ring *r);

@@ -169,10 +169,10 @@ int nvme_queue_init(struct nvme *n, u32 i)
 	struct nvme_queue *q = kmem_alloc(sizeof(*q), FRAME_OWNER_KERNEL);
 
 	if (!q || block_queue_init(&q->block, &n->block) ||
-		nvme_ring_init(&q->ring, n->entries, (u16)(i + 1)))
+		nvme_ring_init(&q->ring, n->block.domain, n->entries, (u16)(i + 1)))
 		return -ENOMEM;
 	q->controller = n;
-	q->lists = dma_alloc(NVME_SLOTS * NVME_LIST * sizeof(u64));
+	q->lists = dma_alloc(n->block.domain, NVME_SLOTS * NVME_LIST * sizeof(u64));
 	if (!q->lists)
 		return -ENOMEM;
 	n->queues[i] = q;

@@ -7,10 +7,10 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-int nvme_ring_init(struct nvme_ring *r, u32 entries, u16 number)
+int nvme_ring_init(struct nvme_ring *r, struct iommu_domain *d, u32 entries, u16 number)
 {
-	r->sq = dma_alloc(entries * sizeof(*r->sq));
-	r->cq = dma_alloc(entries * sizeof(*r->cq));
+	r->sq = dma_alloc(d, entries * sizeof(*r->sq));
+	r->cq = dma_alloc(d, entries * sizeof(*r->cq));
 	r->entries = entries;
 	r->number = number;
 	r->phase = 1;

@@ -2,6 +2,7 @@
 // A virtio function's registers (virtio 1.2, 4.1.4) and its initialization (3.1.1).
 #include "drivers/virtio/vfunc.h"
 #include "drivers/dma.h"
+#include "kernel/core/log.h"
 #include "kernel/x86/port.h"
 
 enum { // of the common configuration, 4.1.4.3
@@ -122,6 +123,9 @@ bool vfunc_negotiate(struct vfunc *v, u64 wanted)
 	v->features = offered(v) & (wanted | needed | VIRTIO_F_PLATFORM);
 	if ((v->features & needed) != needed)
 		return false;
+	if (v->pci->domain && !(v->features & VIRTIO_F_PLATFORM))
+		log_line("pci: %02x:%02x.%u: its DMA goes past the IOMMU", v->pci->address >> 8,
+			v->pci->address >> 3 & 31, v->pci->address & 7);
 	mmio_write32(v->common + DRIVER_FEATURE_SELECT, 0);
 	mmio_write32(v->common + DRIVER_FEATURE, (u32)v->features);
 	mmio_write32(v->common + DRIVER_FEATURE_SELECT, 1);

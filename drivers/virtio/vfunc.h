@@ -53,8 +53,8 @@ bool vfunc_negotiate(struct vfunc *v, u64 wanted);
 u32 vfunc_queue_count(const struct vfunc *v);
 u32 vfunc_queue_size(const struct vfunc *v, u32 n);
 
-// Room for a ring; 0 or -ENOMEM. Then, after each reset: makes it the device's queue, with MSI-X message n.
-int vring_init(struct vring *r, u32 n, u32 entries);
+// Room for a ring that the domain's function reaches; 0 or -ENOMEM. Then, after each reset: makes it the device's queue, with MSI-X message n.
+int vring_init(struct vring *r, struct iommu_domain *d, u32 n, u32 entries);
 bool vring_enable(struct vfunc *v, struct vring *r);
 
 // As it was when it was new; the device is reset.

@@ -250,9 +250,9 @@ static int queue_make(struct disk *d, u32 i)
 	if (!q || !entries)
 		return -ENODEV;
 	q->disk = d;
-	q->frames = dma_alloc(VIRTIO_QUEUE_MAX * sizeof(*q->frames));
-	q->tables = dma_alloc(VIRTIO_QUEUE_MAX * TABLE * sizeof(*q->tables));
-	if (!q->frames || !q->tables || vring_init(&q->ring, i, entries) ||
+	q->frames = dma_alloc(d->block.domain, VIRTIO_QUEUE_MAX * sizeof(*q->frames));
+	q->tables = dma_alloc(d->block.domain, VIRTIO_QUEUE_MAX * TABLE * sizeof(*q->tables));
+	if (!q->frames || !q->tables || vring_init(&q->ring, d->block.domain, i, entries) ||
 		block_queue_init(&q->block, &d->block))
 		return -ENOMEM;
 	d->queues[i] = q;
@@ -307,6 +307,7 @@ static void add(struct pci_function *f)
 	format(d->block.name, sizeof(d->block.name), "vd%u", number++);
 	block_controller_init(&d->block, &driver);
 	pci_enable(f);
+	d->block.domain = f->domain;
 	if (!vfunc_find(&d->function, f) || d->function.device_size < CONFIG_MIN) {
 		log_line("%s: its registers are not those of virtio 1", d->block.name);
 		pci_disable(f);

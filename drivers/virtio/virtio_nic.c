@@ -228,13 +228,14 @@ static const struct net_driver driver = {
 
 static bool make_queue(struct nic *n, struct queue *q, u32 number)
 {
+	struct iommu_domain *d = n->function.pci->domain;
 	u32 entries = vfunc_queue_size(&n->function, number);
 
 	if (!entries)
 		return false;
-	q->buffers = dma_alloc(entries * NET_BUFFER);
-	q->tables = dma_alloc(entries * sizeof(*q->tables));
-	return q->buffers && q->tables && !vring_init(&q->ring, number, entries);
+	q->buffers = dma_alloc(d, entries * NET_BUFFER);
+	q->tables = dma_alloc(d, entries * sizeof(*q->tables));
+	return q->buffers && q->tables && !vring_init(&q->ring, d, number, entries);
 }
 
 // All messages raise the same interrupt.

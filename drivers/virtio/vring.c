@@ -10,9 +10,9 @@
 #define USED_ENTRY 8u
 #define BARRIER()  __asm__ volatile("" ::: "memory")
 
-int vring_init(struct vring *r, u32 n, u32 entries)
+int vring_init(struct vring *r, struct iommu_domain *d, u32 n, u32 entries)
 {
-	u8 *page = dma_alloc(3 * PAGE_SIZE);
+	u8 *page = dma_alloc(d, 3 * PAGE_SIZE);
 
 	if (!page)
 		return -ENOMEM;

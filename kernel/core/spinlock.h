@@ -17,6 +17,7 @@ enum lock_rank {
 	LOCK_UPLINK,      // which switch a network card of the machine belongs to
 	LOCK_NET,         // a virtual switch
 	LOCK_CARD,        // a network card of the machine
+	LOCK_IOMMU,       // what a device reaches; the commands of an IOMMU
 	LOCK_SCHED,       // the run queue
 	LOCK_TIMER,       // a CPU's timer queue
 	LOCK_FRAME,       // the frame allocator

@@ -3,8 +3,8 @@
 // places. Each sector that is written holds its own number, so that what is read can be checked.
 #include "kernel/mono/disktest.h"
 #include "drivers/block.h"
-#include "drivers/dma.h"
 #include "kernel/core/cmdline.h"
+#include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "lib/string.h"
 
@@ -203,7 +203,8 @@ void disktest_run(void)
 	test.device = block_find(text);
 	why = test.device ? block_open(test.device, write) : "there is no such disk";
 	for (u32 i = 0; i < DEPTH && !why; i++) {
-		slots[i].buffer = slots[i].buffer ? slots[i].buffer : dma_alloc(BUFFER + PAGE_SIZE);
+		if (!slots[i].buffer)
+			slots[i].buffer = kmem_alloc(BUFFER + PAGE_SIZE, FRAME_OWNER_KERNEL);
 		if (!slots[i].buffer)
 			why = "no memory";
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Requests to disks over a driver that the test plays: pieces, the buffer, errors, time-outs and resets.
 //
-// link: drivers/block.c drivers/block_piece.c kernel/core/timer.c kernel/core/cmdline.c tests/unit/fake/arch.c
+// link: drivers/block.c drivers/block_piece.c drivers/iommu.c kernel/core/timer.c kernel/core/cmdline.c tests/unit/fake/arch.c
 #include "drivers/block.h"
 #include "kernel/core/frame.h"
 #include "lib/errno.h"
@@ -38,11 +38,73 @@ void kmem_free(void *p, size_t size)
 	(void)size;
 }
 
+// ---------------------------------------------------------------- an IOMMU of so many pages
+
+#define PAGES (RAM / PAGE_SIZE)
+
+static u8 mapped[PAGES];       // how often
+static bool remembered[PAGES]; // the device was there, and the IOMMU was not told to forget it
+static bool no_tables;
+static u32 flushes;
+
+static bool map(struct iommu_domain *d, u64 first, u64 last)
+{
+	(void)d;
+	CHECK(first <= last && last < PAGES);
+	for (u64 i = first; i <= last && !no_tables; i++)
+		mapped[i]++;
+	return !no_tables;
+}
+
+static void unmap(struct iommu_domain *d, u64 first, u64 last)
+{
+	(void)d;
+	for (u64 i = first; i <= last; i++) {
+		CHECK(mapped[i]);
+		mapped[i]--;
+	}
+}
+
+static void flush(struct iommu_domain *d, u64 first, u64 last, bool now_mapped)
+{
+	(void)d;
+	flushes += !now_mapped;
+	for (u64 i = first; i <= last; i++)
+		remembered[i] = false;
+}
+
+static const struct iommu_ops iommu_ops = {.map = map, .unmap = unmap, .flush = flush};
+static struct iommu_domain domain = {&iommu_ops};
+
+static bool reaches(u64 at)
+{
+	return mapped[at >> PAGE_SHIFT] || remembered[at >> PAGE_SHIFT];
+}
+
+// The device uses all of the piece's memory.
+static void use_memory(const struct block_request *r)
+{
+	struct block_cursor c;
+	struct block_segment s;
+
+	block_cursor_start(&c, r);
+	while (block_cursor_next(&c, &s)) {
+		for (u64 page = s.at.v >> PAGE_SHIFT; page <= (s.at.v + s.len - 1) >> PAGE_SHIFT;
+			page++) {
+			CHECK(mapped[page] || r->unreachable);
+			remembered[page] = true;
+		}
+	}
+}
+
+// ---------------------------------------------------------------- the driver
+
 static int start(struct block_queue *q, struct block_request *r)
 {
 	(void)q;
 	if (started == SLOTS)
 		return -EAGAIN;
+	use_memory(r);
 	with_device[started++] = r;
 	return 0;
 }
@@ -96,8 +158,12 @@ static void set_up(void)
 	ram = fake_ram(RAM);
 	ram_next = MiB;
 	timer_init_pcpu(this_pcpu());
-	controller =
-		(struct block_controller){.driver = &driver, .queue_count = 1, .queues = {&queue}};
+	memset(mapped, 0, sizeof(mapped));
+	memset(remembered, 0, sizeof(remembered));
+	no_tables = false;
+	flushes = 0;
+	controller = (struct block_controller){
+		.driver = &driver, .domain = &domain, .queue_count = 1, .queues = {&queue}};
 	CHECK_EQ(block_queue_init(&queue, &controller), 0);
 	disk = (struct block_disk){.controller = &controller,
 		.sectors = 100000,
@@ -248,6 +314,95 @@ TEST(bounced)
 	answer(-EIO);
 	CHECK_EQ(results[0], -EIO);
 	CHECK(!queue.bounce_user);
+}
+
+// The device reaches a piece's memory while it has the piece, and not when the request has ended.
+TEST(reachable_in_flight)
+{
+	set_up();
+	segment(0, 0x1E00, 0x200);
+	segment(1, 0x10000, 160 * KiB);
+	CHECK(!reaches(0x1E00) && !reaches(0x10000));
+	CHECK_EQ(submit(0, BLOCK_READ, 0, 1 + 320, 2), 0);
+	CHECK(reaches(0x1E00) && reaches(0x10000) && !reaches(0x10000 + 160 * KiB - 1));
+	answer(0);
+	CHECK(!reaches(0x1E00) && !reaches(0x10000) && !remembered[0x10]);
+	CHECK(reaches(0x10000 + 70 * KiB));
+	answer(0);
+	answer(0);
+	CHECK_EQ(results[0], 0);
+	for (u64 at = 0; at < MiB; at += PAGE_SIZE)
+		CHECK(!reaches(at));
+}
+
+// Two requests name one page: it is reachable until both have ended.
+TEST(reachable_twice)
+{
+	set_up();
+	segment(0, 0x3000, 512);
+	submit(0, BLOCK_READ, 0, 1, 1);
+	submit(1, BLOCK_WRITE, 1, 1, 1);
+	answer(0);
+	CHECK(reaches(0x3000));
+	answer(-EIO);
+	CHECK(!reaches(0x3000) && !remembered[3]);
+	CHECK_EQ(flushes, 2);
+}
+
+// What the IOMMU has no tables for goes through the buffer.
+TEST(unmappable)
+{
+	set_up();
+	no_tables = true;
+	segment(0, 0x3000, 1024);
+	submit(0, BLOCK_READ, 0, 2, 1);
+	submit(1, BLOCK_READ, 0, 2, 1);
+	CHECK_EQ(started, 1);
+	CHECK(with_device[0]->piece.bounced && !reaches(0x3000));
+	answer(0);
+	CHECK_EQ(results[0], 0);
+	answer(0);
+	CHECK_EQ(results[1], 0);
+	CHECK_EQ(flushes, 0);
+}
+
+// Requests that a reset ends, starts again, or that find no slot leave nothing behind.
+TEST(unreachable_after_all)
+{
+	set_up();
+	segment(0, 0x10000, 512);
+	for (u32 i = 0; i < 7; i++)
+		CHECK_EQ(submit(i, BLOCK_READ, i, 1, 1), 0);
+	CHECK_EQ(started, SLOTS);
+	block_stop(&controller);
+	requests[0].expiries = 1;
+	started = 0;
+	block_resume(&controller);
+	CHECK_EQ(results[0], -EIO);
+	CHECK(reaches(0x10000));
+	block_dead(&controller);
+	started = 0;
+	CHECK_EQ(done_count, 7);
+	for (u64 at = 0; at < MiB; at += PAGE_SIZE)
+		CHECK(!reaches(at));
+}
+
+// Only a test of the IOMMU asks for this.
+TEST(unreachable)
+{
+	set_up();
+	segment(0, 0x3000, 512);
+	requests[0] = (struct block_request){.op = BLOCK_READ,
+		.count = 1,
+		.segments = segments,
+		.segment_count = 1,
+		.unreachable = true,
+		.done = done};
+	results[0] = 1;
+	CHECK_EQ(block_submit(&device, &requests[0]), 0);
+	CHECK(!mapped[3]);
+	answer(0);
+	CHECK_EQ(results[0], 0);
 }
 
 TEST(others)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Finding PCI functions: bridges that lie, BARs of all kinds, lists of capabilities without end.
 //
-// link: drivers/pci.c tests/unit/fake/arch.c
+// link: drivers/pci.c drivers/iommu.c tests/unit/fake/arch.c
 #include "drivers/pci.h"
 #include "kernel/x86/paging.h"
 #include "tests/unit/test.h"
