@@ -83,16 +83,20 @@ static void meminfo(void)
 		fclose(f);
 }
 
-// The first line: everything before it is start-up.
-static void report_userland(u64 tsc)
+static void read_words(void)
 {
-	char uptime[256];
-
 	mkdir("/proc", 0755);
 	mkdir("/sys", 0755);
 	mkdir("/dev", 0755);
 	mount("proc", "/proc", "proc", 0, 0);
 	file_line("/proc/cmdline", cmdline, sizeof(cmdline));
+}
+
+// The first line: everything before it is start-up.
+static void report_userland(u64 tsc)
+{
+	char uptime[256];
+
 	file_line("/proc/uptime", uptime, sizeof(uptime));
 	printf("\nBENCH userland %.0f ms-uptime\n", atof(uptime) * 1000);
 	printf("BENCH tsc_at_userland %llu ticks\n", (unsigned long long)tsc);
@@ -110,6 +114,14 @@ static void set_up(void)
 	meminfo();
 	measure_calibrate();
 	measure_pin(0);
+}
+
+// Of the tests with another guest: one byte there and back, bulk, or both.
+static int g2g_parts(const char *tests)
+{
+	if (has(tests, "g2g"))
+		return NET_TRIPS | NET_BULK;
+	return (has(tests, "g2g_rr") ? NET_TRIPS : 0) | (has(tests, "g2g_bulk") ? NET_BULK : 0);
 }
 
 static void run_tests(const char *tests, int two)
@@ -143,6 +155,20 @@ static void run_tests(const char *tests, int two)
 		net_up("eth0", arg("rig.ip", "10.77.0.2"), arg("rig.mask", "255.255.255.0"));
 		net_tests(arg("rig.peer", "10.77.0.1"), atoi(arg("rig.port", "5001")));
 	}
+	if (g2g_parts(tests)) {
+		net_up("eth0", arg("rig.ip", "10.77.0.2"), arg("rig.mask", "255.255.255.0"));
+		net_guest_tests("10.77.0.3", 5003, g2g_parts(tests));
+	}
+}
+
+// The other guest of the network tests; it says nothing, since only one guest's lines are read.
+static void serve(void)
+{
+	load_modules("/modules.list");
+	net_up("lo", 0, 0);
+	net_up("eth0", "10.77.0.3", "255.255.255.0");
+	net_serve_guest("10.77.0.3", 5003);
+	reboot(RB_POWER_OFF);
 }
 
 // Holds still while the host side looks at its memory.
@@ -161,11 +187,15 @@ int guest_init(void)
 	struct utsname u;
 	const char *tests;
 
-	report_userland(tsc);
+	read_words();
+	tests = arg("rig.tests", "none");
+	if (strcmp(tests, "serve"))
+		report_userland(tsc);
 	mount("sys", "/sys", "sysfs", 0, 0);
 	mount("dev", "/dev", "devtmpfs", 0, 0);
 	signal(SIGPIPE, SIG_IGN);
-	tests = arg("rig.tests", "none");
+	if (!strcmp(tests, "serve"))
+		serve();
 	measure_setup("", atoi(arg("rig.scale", "100")));
 	uname(&u);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);

@@ -5,6 +5,7 @@
 //	'U' the client sends n bytes, then one byte comes back
 //	'D' the server sends n bytes
 //	'E' the server echoes n single bytes
+//	'Q' the server ends
 #define _GNU_SOURCE
 #include "measure.h"
 #include "tests.h"
@@ -46,6 +47,8 @@ static int wrall(int fd, const void *b, size_t n)
 
 #define NBUF 65536
 
+static volatile int quit; // of the server that serves one client
+
 static void net_serve(int c)
 {
 	static __thread char buf[NBUF];
@@ -72,8 +75,10 @@ static void net_serve(int c)
 			while (n--)
 				if (rdall(c, buf, 1) || wrall(c, buf, 1))
 					return;
-		} else
+		} else {
+			quit |= op == 'Q';
 			return;
+		}
 	}
 }
 
@@ -241,6 +246,21 @@ static int bulk(int fd, const char *tag, long mib)
 	return 0;
 }
 
+// Frames that a card has sent and received.
+static void frames(const char *tag)
+{
+	static const char *const dir[] = {"tx", "rx"};
+
+	for (int i = 0; i < 2; i++) {
+		char path[64], what[16], n[32];
+
+		snprintf(path, sizeof(path), "/sys/class/net/eth0/statistics/%s_packets", dir[i]);
+		snprintf(what, sizeof(what), "%s_frames", dir[i]);
+		file_line(path, n, sizeof(n));
+		net_value(tag, what, atof(n), "frames");
+	}
+}
+
 static void client(const char *tag, const char *ip, int port, long mib, long trips)
 {
 	int fd = net_connect(ip, port);
@@ -257,6 +277,37 @@ static void client(const char *tag, const char *ip, int port, long mib, long tri
 void net_tests(const char *ip, int port)
 {
 	client("host", ip, port, measure_scaled(32), measure_scaled(500));
+}
+
+void net_guest_tests(const char *ip, int port, int parts)
+{
+	int fd = net_connect(ip, port);
+
+	if (fd < 0) {
+		measure_info("net g2g: cannot connect to %s: %s", ip, strerror(errno));
+		return;
+	}
+	if ((parts & NET_TRIPS && round_trips(fd, "g2g", measure_scaled(1000))) ||
+		(parts & NET_BULK && bulk(fd, "g2g", measure_scaled(64))) || net_req(fd, 'Q', 0))
+		measure_info("net g2g: %s", strerror(errno));
+	frames("g2g");
+	close(fd);
+}
+
+int net_serve_guest(const char *ip, int port)
+{
+	int one = 1, s = net_listen(ip, &port);
+
+	while (s >= 0 && !quit) {
+		int c = accept(s, 0, 0);
+
+		if (c < 0)
+			continue;
+		setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		net_serve(c);
+		close(c);
+	}
+	return s < 0;
 }
 
 void net_loopback_tests(void)

@@ -10,7 +10,13 @@ void ipi_tests(void);    // cpu.c: two processes on two CPUs
 void block_tests(const char *device);     // block.c: O_DIRECT on a block device
 void net_tests(const char *ip, int port); // net.c: TCP with the server at ip:port
 void net_loopback_tests(void);            // net.c: the same within the guest
+enum { NET_TRIPS = 1, NET_BULK = 2 };
+void net_guest_tests(
+	const char *ip, int port, int parts); // net.c: the same with another guest, which then ends
 void net_up(const char *interface, const char *ip, const char *mask); // ip may be NULL
 
 // Serves net_tests until it is killed; port 0 picks one. Prints "PORT n".
 int net_server(const char *ip, int port);
+
+// The other guest: serves net_guest_tests until the client ends it. 0, or 1: it cannot.
+int net_serve_guest(const char *ip, int port);

@@ -19,6 +19,11 @@ finish() {
     sleep 60
 }
 die() { echo "RIGERR $*"; finish; }
+# the words for the second guest of the network tests
+peer_words() {
+    [ "$(arg rig.loud 0)" = 1 ] || echo -n "quiet "
+    echo "rig.tests=serve"
+}
 # the words for the guest, the same for every peer: rig.g.x=y becomes rig.x=y;
 # rig.loud=1 shows the guest kernel's messages
 guest_words() {

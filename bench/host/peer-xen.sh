@@ -21,23 +21,22 @@ xenmem() { # xenmem when
     $XL info | sed -n "s/^\(free_memory\|outstanding_claims\) *: *\(.*\)/RIGKV $1_xen_\1 \2 MiB/p"
     $XL list | awk -v p="$1" '$2 ~ /^[0-9]+$/ { print "RIGKV " p "_xl_list_" $1 " " $3 " MiB" }'
 }
-config() { # config name
+config() { # config name number memory words
     cat <<END
 type = "pvh"
 name = "$1"
 kernel = "/guest/vmlinuz"
 ramdisk = "/guest/initrd"
-cmdline = "console=hvc0 panic=-1 rig.disk=/dev/xvda $(guest_words)"
-memory = $GMEM
-maxmem = $GMEM
+cmdline = "console=hvc0 panic=-1 $4"
+memory = $3
+maxmem = $3
 vcpus = $GCPUS
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "destroy"
 tsc_mode = "$(arg rig.xen.tsc_mode native)"
-vif = [ 'mac=00:16:3e:00:00:01,bridge=xenbr0' ]
+vif = [ 'mac=00:16:3e:00:00:0$2,bridge=xenbr0' ]
 END
-    [ -z "$GDISK" ] || echo "disk = [ 'format=raw,vdev=xvda,access=rw,target=$GDISK' ]"
 }
 during() {
     xenmem during
@@ -45,7 +44,12 @@ during() {
 }
 run_guest() {
     xenmem before
-    config g1 >/tmp/g1.cfg
+    config g1 1 "$GMEM" "rig.disk=/dev/xvda $(guest_words)" >/tmp/g1.cfg
+    [ -z "$GDISK" ] || echo "disk = [ 'format=raw,vdev=xvda,access=rw,target=$GDISK' ]" >>/tmp/g1.cfg
+    if [ "$(arg rig.two 0)" = 1 ]; then
+        config g2 2 "$GPEERMEM" "$(peer_words)" >/tmp/g2.cfg
+        $XL create /tmp/g2.cfg || echo "RIGWARN no second guest"
+    fi
     rigtool stamp create
     rigtool ts /hook $XL create -c /tmp/g1.cfg
     for i in 1 2 3 4 5 6 7 8 9 10; do

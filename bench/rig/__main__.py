@@ -4,6 +4,8 @@
   bench goals [--peers A,B] [--reps N]   the goals' table: one run by icount, N by wall1 for each peer
   bench exits [--peers A,B]              exits by cause until the guest's userland
   bench rows PATTERN [--peers A,B]       only the rows whose names match, by icount
+  bench guests [--peers A,B]             the network between two guests, and mono's exits for each frame
+  bench card [--card MODEL] [--reps N]   the network through the machine's card: native and mono in turns
   bench path FUNCTION [--skip N]         instructions by function, from one call of a kernel function to the next
   bench run PEER [...]                   runs of one peer in one mode
   bench all [--reps N]                   every peer in every mode, then the report
@@ -12,7 +14,7 @@
 """
 import argparse, re, sys
 
-from . import goals, machine, path, paths, report, sizes
+from . import goals, machine, network, path, paths, report, sizes
 from .build import build
 from .peers import PEERS
 from .results import derive, markdown, number, summary
@@ -52,7 +54,10 @@ def command_goals(o):
     for _ in range(o.reps):  # in turns, so that other load of the machine meets them all
         for peer in chosen(o.peers):
             runs.setdefault((peer.name, "wall1"), []).extend(run_again(peer, Options("wall1", "none")))
-    return 0 if goals.Report(runs).show() else 1
+    kinds = {p.split("-")[0] for p in o.peers.split(",")}
+    others = [p for p in network.OTHERS if p.split("-")[0] in kinds]
+    guests = network.measure_guests(run_again, others) if network.OWN in o.peers.split(",") else None
+    return 0 if goals.Report(runs).show(guests) else 1
 
 
 def command_exits(o):
@@ -73,6 +78,14 @@ def command_rows(o):
     values = [[n] + [number(v[0]) if v else "-" for v in (summary(rs, n) for rs in runs.values())] for n in names]
     print(markdown(["row"] + list(runs), values))
     return 0 if all(r["ok"] for rs in runs.values() for r in rs) else 1
+
+
+def command_guests(o):
+    return network.guests(run_again, [p.name for p in chosen(o.peers)] if o.peers else [])
+
+
+def command_card(o):
+    return network.card(o.card, o.reps)
 
 
 def command_path(o):
@@ -132,6 +145,10 @@ def parser():
             p.add_argument("--modes", default=",".join(machine.MODES))
             p.add_argument("--tests", default=DEFAULT_TESTS)
     run_options(add("run", command_run))
+    add("guests", command_guests).add_argument("--peers", default=",".join(network.OTHERS), help="others than mono")
+    p = add("card", command_card)
+    p.add_argument("--card", default="e1000e", help="a model of QEMU's")
+    p.add_argument("--reps", type=int, default=3)
     p = add("path", command_path)
     p.add_argument("function_name", metavar="FUNCTION")
     p.add_argument("--tests", default="exit", help="of the guest, as in `run`")

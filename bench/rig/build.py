@@ -6,6 +6,7 @@ from . import paths
 from .image import Image
 
 GUEST_MODULES = ("virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "xen-blkfront", "xen-netfront")
+CARD_MODULES = ("virtio_pci", "virtio_net", "e1000e")  # with Debian's usual kernel: the cloud kernel has no such driver
 
 
 def build(peers, force=False):
@@ -54,8 +55,16 @@ def build_guest():
     image = Image("guest")
     image.put(paths.RIGTOOL, "/init", 0o755)
     image.put_modules(paths.guest_version(), GUEST_MODULES, build_module(os.path.join(source, "module")))
+    write_guest(image, paths.GUEST_INITRD)
+    image = Image("card")
+    image.put(paths.RIGTOOL, "/init", 0o755)
+    image.put_modules(paths.host_version(), CARD_MODULES)
+    write_guest(image, paths.CARD_INITRD)
+
+
+def write_guest(image, out):
     subprocess.run(["mknod", image.path("dev/console"), "c", "5", "1"], check=True)
-    image.write(paths.GUEST_INITRD)
+    image.write(out)
 
 
 def build_module(source):

@@ -2,7 +2,7 @@
 """The goals of speed and size, and the table that holds the peers against them."""
 import os
 
-from . import sizes
+from . import network, sizes
 from .peers import PEERS, xen
 from .results import derive, host_value, markdown, number, summary
 
@@ -63,12 +63,16 @@ class Report:
             else:
                 self.missed.append("%s (%s): no run succeeded" % key)
 
-    def show(self):
+    def show(self, guests=None):
+        """guests: what network.measure_guests gave."""
         print("## Instructions (icount, one CPU; every instruction that the machine executed)\n")
         print(self.speed("icount", INSTRUCTIONS))
         print("## From starting the VM to its userland, wall seconds (one CPU)\n")
         print("Natively from power-on; Mezzanine from the line before it scrubs memory for its VMs.\n")
         print(self.speed("wall1", START))
+        if guests:
+            print("## Network between two guests (icount): ns there and back, MiB/s\n")
+            print(network.guests_table(guests, self.missed))
         print("## Exits until the guest's userland, by cause\n")
         print(exits_table({m: self.runs.get((m, "wall1"), []) for m in MODELS}))
         print("## Size\n")

@@ -7,6 +7,7 @@ from . import paths
 CPU = os.environ.get("MEZZ_BENCH_CPU") or "EPYC,+svm,+npt,-monitor,-rdtscp,-xsave"
 MEMORY = 2048  # MiB
 GUEST_MEMORY = 512
+PEER_MEMORY = 256  # of the second guest of the network tests
 
 # Mode: CPUs of the machine and of the guest, and QEMU's words.
 MODES = {
@@ -25,6 +26,15 @@ def command(mode, memory=MEMORY, spare=0):
     return [paths.QEMU, "-M", "q35", "-cpu", CPU, "-smp", str(cpus(mode) + (spare if cpus(mode) > 1 else 0)), "-m", str(memory),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none",
             "-serial", "stdio", "-seed", "1", "-rtc", "base=2026-11-22T00:00:00,clock=vm"] + MODES[mode][1]
+
+
+def card(model):
+    """A network card, behind it QEMU's own network: the host side is 10.0.2.2."""
+    return ["-netdev", "user,id=n0", "-device", model + ",netdev=n0"]
+
+
+def card_words(port):
+    return "rig.ip=10.0.2.15 rig.peer=10.0.2.2 rig.port=%d" % port
 
 
 def disk(more=""):

@@ -56,4 +56,5 @@ def host_kernel():
 
 
 GUEST_INITRD = os.path.join(IMAGES, "guest.cpio")
+CARD_INITRD = os.path.join(IMAGES, "card.cpio")  # goes with host_kernel()
 RIGTOOL = os.path.join(IMAGES, "rigtool")

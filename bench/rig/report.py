@@ -24,7 +24,7 @@ SECTIONS = (
         "clock_gettime", "rdtsc", "fork_wait", "ctxsw_same_cpu", "mem_touch_first", "mem_touch_again"]),
     ("Block", results.BLOCK),
     ("Network", ["net_lo_rr_p50", "net_lo_tx", "net_lo_rx", "net_host_rr_p50", "net_host_rr_p95", "net_host_tx",
-                 "net_host_rx", "net_slirp_rr_p50", "net_slirp_tx", "net_slirp_rx"]))
+                 "net_host_rx", "net_g2g_rr_p50", "net_g2g_rr_p95", "net_g2g_tx", "net_g2g_rx", "net_slirp_rr_p50", "net_slirp_tx", "net_slirp_rx"]))
 
 
 def table(rows, runs, mode):

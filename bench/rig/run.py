@@ -21,6 +21,12 @@ class Options:
         self.icount = mode == "icount"
         self.disk = "ram" if self.icount else "virtio"
         self.port = None  # of the network partner outside of the machine
+        self.card = ""    # the machine's network card in tests with that partner; then Linux has all its drivers
+        self.two = any(t.startswith("g2g") for t in tests.split(","))  # there is a second guest
+
+    def guest(self):
+        """Kernel and initial RAM disk."""
+        return (paths.host_kernel(), paths.CARD_INITRD) if self.card else (paths.guest_kernel(), paths.GUEST_INITRD)
 
     def words(self, prefix="rig.", tests=None):
         w = [prefix + "tests=" + (self.tests if tests is None else tests), prefix + "scale=%d" % self.scale]
@@ -32,6 +38,8 @@ class Options:
         """For a host side that is Linux: it hands rig.g.* on to the guest."""
         w = [self.words("rig.g."), "rig.gmem=%d rig.gcpus=%d" % (self.memory, self.cpus),
              "rig.disk=" + ("ram" if self.disk == "ram" else "/dev/vda")]
+        if self.two:
+            w.append("rig.two=1")
         if self.loud:
             w.append("rig.loud=1 rig.dmesg=1")
         return " ".join(w + self.host_extra)
@@ -50,10 +58,10 @@ def run(peer, options, reps=1):
 
 
 def run_once(peer, options):
-    tag = ".".join(x for x in (peer.name, options.mode, options.label) if x)
+    tag = ".".join(x for x in (peer.name, options.mode, options.card, options.label) if x)
     base = next_name(os.path.join(paths.RESULTS, tag))
     partner = network_partner(peer, options)
-    res = serial.new_result(peer=peer.name, mode=options.mode, label=options.label, tests=options.tests,
+    res = serial.new_result(peer=peer.name, mode=options.mode, label=".".join(x for x in (options.card, options.label) if x), tests=options.tests,
                             scale=options.scale, load=os.getloadavg()[0],
                             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     res["command"] = peer.command(options)

@@ -6,5 +6,5 @@ from .native import Native
 from .xen import Xen
 
 PEERS = {p.name: p for p in (
-    Native(), Xen(), Kvm("kvm", "microvm,rtc=on"), Kvm("kvm-q35", "q35"),
+    Native(), Xen(), Kvm("kvm", "microvm,rtc=on"), Kvm("kvm-q35", "q35"), Kvm("kvm-vhost", "q35", vhost=True),
     Mezzanine("micro"), Mezzanine("mono"))}

@@ -5,13 +5,22 @@ import os, re, subprocess
 from .. import machine, paths
 from .peer import Peer
 
-_EVENT = re.compile(r"^\* (\w+)(?: guest)?(?: (.*))?$")
-_EXITS = re.compile(r"\bguest: exits (\d+):(.*)$")
+_EVENT = re.compile(r"^\* (\w+)(?: guest)?(?: ((?!peer\b).*))?$")
+_EXITS = re.compile(r"\b(guest|peer): exits (\d+):(.*)$")
 _USE = re.compile(r"\bguest: processor (\d+) ms; RAM (\d+) of (\d+) KiB, tables (\d+) KiB, other (\d+) KiB")
 _KERNEL = re.compile(r"\bkernel memory: (\d+) KiB")
 _BOOT = re.compile(r"\bbookkeeping of frames take (\d+) KiB")
 _RAM = re.compile(r"\bboot: by \S+, (\d+) MiB of RAM")
 _PANIC = re.compile(r"\bpanic\b", re.I)
+
+
+def vm(name, options, memory, words, nic):
+    """A VM of CONFIG."""
+    kernel, initrd = options.guest()
+    return ("  - name: %s\n    memory: %dMiB\n    vcpus: %d\n    kernel: %s\n    initrd: %s\n"
+            "    cmdline: console=ttyS0 panic=-1 %s%s\n%s" % (
+                name, memory, options.cpus, kernel, initrd, "" if options.loud else "quiet ", words,
+                "    nics: [{switch: lan}]\n" if nic else ""))
 
 
 class Mezzanine(Peer):
@@ -23,19 +32,31 @@ class Mezzanine(Peer):
     def elf(self):
         return os.path.join(paths.BUILD, "mezzanine-%s.elf" % self.model)
 
+    def netserver(self, options):
+        return bool(options.card) and "net" in options.tests.split(",") and not options.icount
+
     def command(self, options):
-        return machine.command(options.mode, spare=1) + ["-kernel", self.elf(), "-initrd", self.bundle(options)]
+        a = machine.command(options.mode, spare=1) + ["-kernel", self.elf(), "-initrd", self.bundle(options)]
+        return a + (machine.card(options.card) if options.port else [])
+
+    def tests(self, options):
+        """No virtio disk yet; a network with mono only, to the outside with a card only."""
+        tests = [t for t in options.tests.split(",") if t != "blk" and (t != "net" or options.port)]
+        return [t for t in tests if self.model == "mono" or not t.startswith(("g2g", "net"))] or ["none"]
 
     def bundle(self, options):
-        # No virtio disk and no network yet: the tests of these are left out.
-        tests = [t for t in options.tests.split(",") if t not in ("blk", "net")] or ["none"]
-        words = "console=ttyS0 panic=-1 %s%s" % ("" if options.loud else "quiet ",
-                                                 options.words(tests=",".join(tests)))
+        tests = self.tests(options)
+        two = self.model == "mono" and options.two
+        words = options.words(tests=",".join(tests))
+        if options.port:
+            words += " " + machine.card_words(options.port)
+        vms = vm("guest", options, options.memory, words, two or options.port)
+        if two:
+            vms += vm("peer", options, machine.PEER_MEMORY, "rig.tests=serve", True)
+        lan = "switches: [{name: lan%s}]\n" % (", uplink: eth0" if options.port else "") if two or options.port else ""
         config = os.path.join(paths.IMAGES, self.name + ".yaml")
         with open(config, "w") as f:
-            f.write("vms:\n  - name: guest\n    memory: %dMiB\n    vcpus: %d\n    kernel: %s\n    initrd: %s\n"
-                    "    cmdline: %s\n" % (options.memory, options.cpus, paths.guest_kernel(), paths.GUEST_INITRD,
-                                           words))
+            f.write(lan + "vms:\n" + vms)
         subprocess.run([os.path.join(paths.BUILD, "mezz"), "bundle", "-o", self.bundle_file, config], check=True)
         return self.bundle_file
 
@@ -58,8 +79,8 @@ class Mezzanine(Peer):
             self.event(m.group(1), m.group(2), res)
         m = _EXITS.search(line)
         if m:
-            words = m.group(2).split()
-            res["exits"] = dict(zip(words[::2], map(int, words[1::2])))
+            words = m.group(3).split()
+            res["exits" if m.group(1) == "guest" else "peer_exits"] = dict(zip(words[::2], map(int, words[1::2])))
         m = _USE.search(line)
         if m:
             for name, value in zip(("vm_ram", "vm_memory", "vm_tables", "vm_other"), m.groups()[1:]):
