@@ -41,7 +41,9 @@ SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-sh
 	   -fno-tree-tail-merge)
 # For speed what runs while guests run; the rest, most of it at start, for size.
 HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c \
-	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid%
+	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% \
+	   devices/virtio_net% kernel/mono/nic% kernel/mono/uplink.c net/% drivers/net.c \
+	   drivers/e1000e/e1000e.c drivers/virtio/virtio_nic.c drivers/virtio/vring.c
 optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,$(SMALL)))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments

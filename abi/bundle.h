@@ -18,10 +18,11 @@
 //	affinity HEX            optional; mask of the CPUs it may run on
 //	disk MEMBER MODE        any number of disk and nic; MODE is rw, ro or snapshot
 //	disk device NAME MODE   a disk or partition of the machine, or its PARTUUID; MODE is rw or ro
-//	nic SWITCH VLAN MAC STORM RATE [UPLINK]
-//	                        SWITCH is like NAME; VLAN 0..4094 or trunk; MAC as 12:34:56:78:9a:bc; STORM in
-//	                        frames a second, RATE in bytes a second, both decimal, 0: no limit; UPLINK is
-//	                        the machine's network card that the switch has as a port, such as eth0
+//	nic SWITCH VLAN MAC STORM RATE [UPLINK [follow]]
+//	                        SWITCH is like NAME; VLAN 0..4094, or trunk, or trunk:N,N,... of these; MAC as
+//	                        12:34:56:78:9a:bc; STORM in frames a second, RATE in bytes a second, both
+//	                        decimal, 0: no limit; UPLINK is the machine's network card that the switch has as
+//	                        a port, such as eth0; follow: the card's link is that of the uplink
 //	repeat N                0: run once; N: started N times again after a power-off
 //	debug_exit 0|1
 //	end                     ends a VM
@@ -38,6 +39,7 @@
 #define BUNDLE_MAX_NICS       8
 #define BUNDLE_MAX_SWITCHES   16
 #define BUNDLE_UPLINK_MAX     15   // characters of a network card's name
+#define BUNDLE_MAX_TRUNK      64   // VLANs in a trunk's list
 #define BUNDLE_DEVICE_MAX     36   // characters of a device's name or PARTUUID
 #define BUNDLE_NAME_MAX       31   // characters of a VM's name
 #define BUNDLE_CMDLINE_MAX    2047 // characters of a command line

@@ -156,13 +156,20 @@ static void receive(struct net_device *d, const struct net_received *r)
 		d->receive(d, &f);
 }
 
+static void set_link(struct net_device *d, bool link)
+{
+	WRITE_ONCE(d->link, link);
+	if (atomic_load(&d->open))
+		d->link_changed(d);
+}
+
 static void look_at_link(struct net_device *d)
 {
 	bool link = d->driver->link(d);
 
 	if (link == d->link)
 		return;
-	d->link = link;
+	set_link(d, link);
 	if (net_bucket_take(&d->said, 1, time_to_ns(time_now())))
 		log_line("%s: link %s", d->name, link ? "up" : "down");
 }
@@ -212,8 +219,8 @@ static void give_up(struct net_device *d)
 	d->driver->cut_off(d);
 	spin_lock(&d->lock);
 	d->state = NET_DEAD;
-	d->link = false;
 	spin_unlock(&d->lock);
+	set_link(d, false);
 	log_line("%s: given up: %s", d->name, d->why ? d->why : "it does not start");
 }
 

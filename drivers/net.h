@@ -96,6 +96,8 @@ struct net_device {
 	// Set by the user before net_device_open. Called on the card's CPU, no lock held, for each packet; the
 	// frame is valid during the call only.
 	void (*receive)(struct net_device *d, const struct net_frame *f);
+	// The same, when the link has gone down or come up.
+	void (*link_changed)(struct net_device *d);
 	void *user;
 	u64 open; // a: receive may be called
 };

@@ -124,19 +124,28 @@ static const struct config_switch *switch_of(
 	return &none;
 }
 
+static void bundle_vlan(struct bundle *b, const struct config_nic *nic)
+{
+	if (!nic->trunk)
+		text_print(&b->config, "%u", nic->vlan);
+	else
+		text_print(&b->config, "trunk");
+	for (unsigned i = 0; i < nic->trunk_count; i++)
+		text_print(&b->config, "%c%u", i ? ',' : ':', nic->trunk_vlans[i]);
+}
+
 static void bundle_nics(struct bundle *b, const struct config *config, const struct config_vm *vm)
 {
 	for (unsigned i = 0; i < vm->nic_count; i++) {
 		const struct config_nic *nic = &vm->nics[i];
 		const struct config_switch *s = switch_of(config, nic);
-		char vlan[12];
 
-		snprintf(vlan, sizeof(vlan), "%u", nic->vlan);
-		text_print(&b->config, "nic %s %s %02x:%02x:%02x:%02x:%02x:%02x %llu %llu%s%s\n",
-			nic->switch_name, nic->trunk ? "trunk" : vlan, nic->mac[0], nic->mac[1],
-			nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5],
-			(unsigned long long)s->storm, (unsigned long long)s->rate,
-			*s->uplink ? " " : "", s->uplink);
+		text_print(&b->config, "nic %s ", nic->switch_name);
+		bundle_vlan(b, nic);
+		text_print(&b->config, " %02x:%02x:%02x:%02x:%02x:%02x %llu %llu%s%s%s\n",
+			nic->mac[0], nic->mac[1], nic->mac[2], nic->mac[3], nic->mac[4],
+			nic->mac[5], (unsigned long long)s->storm, (unsigned long long)s->rate,
+			*s->uplink ? " " : "", s->uplink, nic->follow ? " follow" : "");
 	}
 }
 

@@ -37,9 +37,12 @@ struct config_switch {
 
 struct config_nic {
 	char switch_name[BUNDLE_NAME_MAX + 1];
-	bool trunk;    // all VLANs, with tags
-	unsigned vlan; // 0: none
-	bool has_mac;  // it was given, not derived
+	bool trunk;                             // VLANs with tags
+	unsigned vlan;                          // 0: none
+	unsigned trunk_vlans[BUNDLE_MAX_TRUNK]; // of a trunk; 0: the network without tags
+	unsigned trunk_count;                   // 0: all
+	bool follow;                            // its link is that of the switch's uplink
+	bool has_mac;                           // it was given, not derived
 	uint8_t mac[6];
 	unsigned line; // in the file
 };

@@ -198,6 +198,46 @@ static bool read_vlan(struct document *d, void *out, const yaml_node_t *node)
 	return true;
 }
 
+static bool read_trunk(struct document *d, void *out, const yaml_node_t *node)
+{
+	struct config_nic *nic = out;
+
+	if (node->type != YAML_SEQUENCE_NODE ||
+		node->data.sequence.items.start == node->data.sequence.items.top)
+		return document_fail(d, node, "trunk: not a list, expected VLANs such as [10, 20]");
+	nic->trunk = true;
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+		i < node->data.sequence.items.top; i++) {
+		const yaml_node_t *item = document_node(d, *i);
+		const char *text;
+		uint64_t value;
+
+		if (nic->trunk_count == BUNDLE_MAX_TRUNK)
+			return document_fail(d, item, "trunk: one more, expected at most %d VLANs",
+				BUNDLE_MAX_TRUNK);
+		if (!document_text(d, "trunk", item, &text))
+			return false;
+		if (!parse_number(text, 0, 4094, &value))
+			return document_fail(d, item,
+				"trunk: '%.40s', expected a VLAN from 1 to 4094, or 0 for what has no tag",
+				text);
+		nic->trunk_vlans[nic->trunk_count++] = (unsigned)value;
+	}
+	return true;
+}
+
+static bool read_link(struct document *d, void *out, const yaml_node_t *node)
+{
+	struct config_nic *nic = out;
+	const char *text;
+
+	if (!document_text(d, "link", node, &text))
+		return false;
+	nic->follow = strcmp(text, "uplink") == 0;
+	return nic->follow || strcmp(text, "up") == 0 ||
+	       document_fail(d, node, "link: '%.40s', expected up or uplink", text);
+}
+
 static bool read_mac(struct document *d, void *out, const yaml_node_t *node)
 {
 	struct config_nic *nic = out;
@@ -224,8 +264,8 @@ static bool read_mac(struct document *d, void *out, const yaml_node_t *node)
 
 bool config_read_nics(struct document *d, struct config_vm *vm, const yaml_node_t *node)
 {
-	static const struct item_key keys[] = {
-		{"switch", read_switch}, {"vlan", read_vlan}, {"mac", read_mac}, {0}};
+	static const struct item_key keys[] = {{"switch", read_switch}, {"vlan", read_vlan},
+		{"trunk", read_trunk}, {"mac", read_mac}, {"link", read_link}, {0}};
 
 	if (node->type != YAML_SEQUENCE_NODE)
 		return document_fail(d, node, "nics: not a list, expected [{switch: ...}, ...]");
@@ -266,12 +306,34 @@ static bool nic_fail(struct document *d, const struct config_nic *nic, const cha
 	return document_fail(d, &at, "%s", what);
 }
 
-static bool switch_exists(const struct config *config, const struct config_nic *nic)
+static const struct config_switch *switch_of(
+	const struct config *config, const struct config_nic *nic)
 {
 	for (unsigned i = 0; i < config->switch_count; i++)
 		if (strcmp(config->switches[i].name, nic->switch_name) == 0)
-			return true;
-	return false;
+			return &config->switches[i];
+	return NULL;
+}
+
+// What the card asks of its switch is there.
+static bool check_switch_of(
+	struct document *d, const struct config *config, const struct config_nic *nic)
+{
+	const struct config_switch *s = switch_of(config, nic);
+	char what[160];
+
+	if (!s) {
+		snprintf(what, sizeof(what),
+			"switch: '%s' is not there, expected one of 'switches'", nic->switch_name);
+		return nic_fail(d, nic, what);
+	}
+	if (nic->follow && !*s->uplink) {
+		snprintf(what, sizeof(what), "link: switch '%s' has no uplink, expected one",
+			nic->switch_name);
+		return nic_fail(d, nic, what);
+	}
+	return !(nic->trunk_count && nic->vlan) ||
+	       nic_fail(d, nic, "trunk: beside a vlan, expected one of both");
 }
 
 static const struct config_nic *same_mac(const struct config *config, const struct config_nic *nic)
@@ -294,11 +356,8 @@ static bool check_nic(
 	struct config_nic *nic = &vm->nics[index];
 	char what[160];
 
-	if (!switch_exists(config, nic)) {
-		snprintf(what, sizeof(what),
-			"switch: '%s' is not there, expected one of 'switches'", nic->switch_name);
-		return nic_fail(d, nic, what);
-	}
+	if (!check_switch_of(d, config, nic))
+		return false;
 	if (!nic->has_mac)
 		derive_mac(vm, index, nic->mac);
 	if (same_mac(config, nic)) {

@@ -58,17 +58,63 @@ static bool address(const char **text, u8 addr[NET_ADDR])
 	return net_addr(addr) && !net_addr_is_group(net_addr(addr));
 }
 
-static bool vlan(const char **text, struct net_port_config *p)
+// VLANs with commas between them, up to a space.
+static bool vlan_list(const char **text, u8 *vlans)
 {
+	u32 n = 0, digits = 0;
+
+	for (const char *c = *text;; c++) {
+		if (*c >= '0' && *c <= '9') {
+			n = n * 10 + (u32)(*c - '0');
+			if (++digits > 4)
+				return false;
+			continue;
+		}
+		if (!digits || n >= NET_VLANS || (*c != ',' && *c != ' '))
+			return false;
+		vlans[n / 8] |= (u8)(1u << n % 8);
+		n = digits = 0;
+		if (*c == ' ') {
+			*text = c + 1;
+			return true;
+		}
+	}
+}
+
+static bool vlan(const char **text, struct net_card_config *c)
+{
+	struct net_port_config *p = &c->port;
 	u64 n = 0;
 
-	p->trunk = strncmp(*text, "trunk ", 6) == 0;
-	if (p->trunk)
-		*text += 6;
-	else if (!number(text, NET_VLANS - 1, &n))
+	p->trunk = strncmp(*text, "trunk", 5) == 0;
+	if (!p->trunk) {
+		if (!number(text, NET_VLANS - 1, &n))
+			return false;
+		p->vlan = (u16)n;
+		return true;
+	}
+	*text += 5;
+	if (**text == ':') {
+		++*text;
+		p->vlans = c->vlans;
+		return vlan_list(text, c->vlans);
+	}
+	return *(*text)++ == ' ';
+}
+
+// Nothing, or the uplink and whether the link is that of the uplink.
+static bool uplink(const char **text, struct net_card_config *c)
+{
+	char follow[7];
+
+	if (!**text)
+		return true;
+	if (!word(text, c->uplink, sizeof(c->uplink)))
 		return false;
-	p->vlan = (u16)n;
-	return true;
+	if (!**text)
+		return true;
+	c->follow = word(text, follow, sizeof(follow)) && strcmp(follow, "follow") == 0;
+	return c->follow && !**text;
 }
 
 const char *net_card_parse(struct net_card_config *c, const char *text)
@@ -76,7 +122,7 @@ const char *net_card_parse(struct net_card_config *c, const char *text)
 	*c = (struct net_card_config){.port.locked = true};
 	if (!word(&text, c->name, sizeof(c->name)))
 		return "nic: the name of a switch was expected";
-	if (!vlan(&text, &c->port))
+	if (!vlan(&text, c))
 		return "nic: a VLAN of 0 to 4094 or trunk was expected";
 	if (!address(&text, c->addr))
 		return "nic: a station's MAC address was expected";
@@ -84,7 +130,7 @@ const char *net_card_parse(struct net_card_config *c, const char *text)
 	if (!number(&text, NET_BUCKET_RATE_MAX, &c->port.storm) ||
 		!number(&text, NET_BUCKET_RATE_MAX, &c->port.rate))
 		return "nic: a storm limit and a rate were expected";
-	if (*text && (!word(&text, c->uplink, sizeof(c->uplink)) || *text))
+	if (!uplink(&text, c))
 		return "nic: nothing or the name of an uplink was expected";
 	return NULL;
 }

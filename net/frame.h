@@ -7,10 +7,11 @@
 
 #include "lib/types.h"
 
-#define NET_ADDR       6u
-#define NET_ETHERNET   14u // both addresses and the type
-#define NET_TAG        4u  // an 802.1Q tag
-#define NET_HEAD       64u // bytes copied before anything is decided
+#define NET_ADDR     6u
+#define NET_ETHERNET 14u // both addresses and the type
+#define NET_TAG      4u  // an 802.1Q tag
+#define NET_HEAD                                                                                   \
+	104u // bytes copied before anything is decided: all that is looked at of TCP behind a tag
 #define NET_MTU        1500u
 #define NET_FRAME_MAX  (NET_ETHERNET + NET_TAG + 65535u) // before it is cut into packets
 #define NET_PACKET_MAX (NET_ETHERNET + NET_TAG + NET_MTU)

@@ -55,6 +55,12 @@ bool net_inbox_put(struct net_inbox *b, const struct net_frame *f)
 	return true;
 }
 
+bool net_inbox_is_empty(const struct net_inbox *b)
+{
+	return __atomic_load_n(&b->got, __ATOMIC_ACQUIRE) ==
+	       __atomic_load_n(&b->put, __ATOMIC_ACQUIRE);
+}
+
 static const struct record *record_at(const struct net_inbox *b)
 {
 	return (const void *)(b->ring + (b->got & (b->size - 1)));
@@ -71,8 +77,10 @@ bool net_inbox_peek(struct net_inbox *b, struct net_frame *f)
 	f->length = r->length;
 	f->offload = r->offload;
 	f->head_len = MIN(f->length, NET_HEAD);
-	for (u32 i = 0; i < f->head_len; i++)
-		f->head[i] = b->ring[(at + i) & (b->size - 1)];
+	from = (u32)(at & (b->size - 1));
+	first = MIN(f->head_len, b->size - from);
+	memcpy(f->head, b->ring + from, first);
+	memcpy(f->head + first, b->ring, f->head_len - first);
 	from = (u32)((at + f->head_len) & (b->size - 1));
 	rest = f->length - f->head_len;
 	first = MIN(rest, b->size - from);

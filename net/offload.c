@@ -42,6 +42,7 @@ static bool ip6_parse(const u8 *h, u32 len, struct headers *out)
 	return ip + IP6_HEADER <= len && h[ip] >> 4 == 6 && h[ip + 6] == PROTOCOL_TCP;
 }
 
+// The payload may begin behind the bytes given.
 static bool headers_parse(const u8 *h, u32 len, u8 gso_type, struct headers *out)
 {
 	bool v6 = (gso_type & ~NET_GSO_ECN) == NET_GSO_TCPV6;
@@ -57,7 +58,7 @@ static bool headers_parse(const u8 *h, u32 len, u8 gso_type, struct headers *out
 	if (!(v6 ? ip6_parse(h, len, out) : ip4_parse(h, len, out)) || out->tcp + TCP_HEADER > len)
 		return false;
 	out->payload = out->tcp + (h[out->tcp + TCP_OFFSET] >> 4) * 4u;
-	return out->payload >= out->tcp + TCP_HEADER && out->payload <= len;
+	return out->payload >= out->tcp + TCP_HEADER;
 }
 
 // The frame's first bytes, as many as headers may have; returns how many those are, 0: it cannot be read.
@@ -71,16 +72,15 @@ static u32 headers_read(const struct net_frame *f, u8 h[NET_HEADERS_MAX])
 static bool segment_check(struct net_frame *f)
 {
 	struct net_offload *o = &f->offload;
-	u8 type = o->gso_type & (u8)~NET_GSO_ECN, h[NET_HEADERS_MAX];
+	u8 type = o->gso_type & (u8)~NET_GSO_ECN;
 	struct headers at;
-	u32 len;
 
 	if (type != NET_GSO_TCPV4 && type != NET_GSO_TCPV6)
 		return false;
 	if (!(o->flags & NET_NEEDS_CSUM) || o->gso_size < NET_GSO_MIN || o->gso_size > NET_MTU)
 		return false;
-	len = headers_read(f, h);
-	if (!len || !headers_parse(h, len, type, &at))
+	if (!headers_parse(f->head, f->head_len, type, &at) ||
+		at.payload > MIN(f->length, NET_HEADERS_MAX))
 		return false;
 	if (o->csum_start != at.tcp || o->csum_offset != TCP_CHECKSUM ||
 		at.payload - at.ip + o->gso_size > NET_MTU)
@@ -139,7 +139,8 @@ bool net_cut_begin(struct net_cut *c, const struct net_frame *f, u32 index)
 	c->index = index;
 	c->packets = 1;
 	if (o->gso_type) {
-		if (!headers_parse(c->header, len, o->gso_type, &at) || !o->gso_size)
+		if (!headers_parse(c->header, len, o->gso_type, &at) || at.payload > len ||
+			!o->gso_size)
 			return false;
 		c->ip = at.ip;
 		c->tcp = at.tcp;

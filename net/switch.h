@@ -5,7 +5,8 @@
 // or a group, to all ports of the VLAN but its own. VLAN 0 is the plain network of frames without a tag.
 //
 //	access port   one VLAN; its frames have no tag (a priority tag, VLAN 0 in a tag, is taken off)
-//	trunk port    the VLANs of a set, each frame with its 802.1Q tag; those of the native VLAN without
+//	trunk port    the VLANs of a set, each frame with its 802.1Q tag; those of the native VLAN, if it is in the
+//	              set, without
 //	locked port   sends from its own address only, which no other port may use; unknown stations are not behind it
 //	uplink port   leads to a physical network: anything may come from it, and unknown stations are sought there
 //

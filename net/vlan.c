@@ -9,9 +9,9 @@
 
 bool net_vlan_member(const struct net_port_config *c, u16 vlan)
 {
-	if (vlan == c->vlan)
-		return true;
-	return c->trunk && vlan && vlan < NET_VLANS &&
+	if (!c->trunk)
+		return vlan == c->vlan;
+	return (vlan || vlan == c->vlan) && vlan < NET_VLANS &&
 	       (!c->vlans || c->vlans[vlan / 8] >> vlan % 8 & 1);
 }
 
@@ -54,16 +54,18 @@ const struct net_frame *net_vlan_classify(const struct net_port_config *c,
 
 	*vlan = c->vlan;
 	if (net_get16(f->head + TYPE_AT) != NET_TYPE_VLAN)
-		return f;
+		return net_vlan_member(c, c->vlan) ? f : NULL;
 	if (f->length < NET_ETHERNET + NET_TAG ||
 		(f->offload.flags & NET_NEEDS_CSUM &&
 			f->offload.csum_start < NET_ETHERNET + NET_TAG))
 		return NULL;
 	vid = net_get16(f->head + TYPE_AT + 2) & VID;
-	if (vid && (!c->trunk || !net_vlan_member(c, vid)))
+	if (vid && !c->trunk)
 		return NULL;
 	if (vid)
 		*vlan = vid;
+	if (!net_vlan_member(c, *vlan))
+		return NULL;
 	*space = *f;
 	tag_remove(space);
 	// A tag in a tag is nobody's here.

@@ -11,12 +11,12 @@ enum lock_rank {
 	LOCK_VM_LIST = 1, // the list of VMs
 	LOCK_NIC,         // the list of network cards and switches; who empties a card's inbox
 	LOCK_VM,          // a VM's devices
-	LOCK_GMAP,        // a VM's memory map
 	LOCK_BLOCK,       // a queue of a disk; the list of disks
 	LOCK_DRIVER,      // what a driver keeps for a whole controller
 	LOCK_UPLINK,      // which switch a network card of the machine belongs to
 	LOCK_NET,         // a virtual switch
 	LOCK_CARD,        // a network card of the machine
+	LOCK_GMAP,        // a VM's memory map
 	LOCK_IOMMU,       // what a device reaches; the commands of an IOMMU
 	LOCK_SCHED,       // the run queue
 	LOCK_TIMER,       // a CPU's timer queue
@@ -67,6 +67,21 @@ static inline bool spin_trylock(struct spinlock *l)
 static inline void spin_unlock(struct spinlock *l)
 {
 	LOCK_CHECK(drop, l->rank);
+	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
+}
+
+// The same whatever this CPU holds, since it does not wait; what it takes after that has the ranks of what it held
+// before. Ends with spin_unlock_beside.
+static inline bool spin_trylock_beside(struct spinlock *l)
+{
+	u16 ticket = READ_ONCE(l->owner), next = ticket;
+
+	return __atomic_compare_exchange_n(
+		&l->next, &next, (u16)(ticket + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static inline void spin_unlock_beside(struct spinlock *l)
+{
 	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
 }
 

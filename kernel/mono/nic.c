@@ -6,6 +6,7 @@
 #include "kernel/core/log.h"
 #include "kernel/core/pcpu.h"
 #include "kernel/mono/nic_switch.h"
+#include "kernel/mono/uplink.h"
 #include "kernel/vm/vm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -91,20 +92,63 @@ void nics_work(void)
 	}
 }
 
-// From the switch, with its lock held.
+// Straight into the guest's buffers: the one copy of the frame. Without buffers it waits, with the number of its packets
+// that were taken. The inbox is empty, the receiver's lock held.
+static bool nic_hand_over(struct host_net *n, const struct net_frame *f)
+{
+	bool taken = virtio_net_receive(&n->dev, f, &n->packet) == VIRTIO_NET_TAKEN;
+	bool kept = !taken && net_inbox_put(&n->inbox, f);
+
+	if (!kept)
+		n->packet = 0;
+	virtio_net_receive_end(&n->dev);
+	return taken || kept;
+}
+
+// From the switch, with its lock held, and perhaps that of the sender's VM: so the receiver's is taken only if it is free.
 static bool nic_deliver(struct net_port *p, const struct net_frame *f)
 {
 	struct host_net *n = container_of(p, struct host_net, port);
+	bool locked = spin_trylock_beside(&n->vm->lock), ok;
 
-	if (!net_inbox_put(&n->inbox, f))
-		return false;
-	nic_post(n->index);
-	return true;
+	if (locked && net_inbox_is_empty(&n->inbox)) {
+		ok = nic_hand_over(n, f);
+	} else {
+		ok = net_inbox_put(&n->inbox, f);
+		if (ok)
+			nic_post(n->index);
+	}
+	if (locked)
+		spin_unlock_beside(&n->vm->lock);
+	return ok;
 }
 
 void host_net_send(struct host_net *n, const struct net_frame *f)
 {
 	nic_switch_input(n->sw, &n->port, f);
+}
+
+// ---------------------------------------------------------------- link
+
+static void link_update(struct host_net *n)
+{
+	if (!*n->uplink)
+		return;
+	spin_lock(&n->vm->lock);
+	virtio_net_set_link(&n->dev, uplink_has_link(n->uplink));
+	spin_unlock(&n->vm->lock);
+}
+
+void nics_link_changed(const struct nic_switch *s)
+{
+	for (unsigned i = 0; i < NIC_MAX; i++) {
+		if (!READ_ONCE(places[i].nic))
+			continue;
+		spin_lock(&places[i].lock);
+		if (places[i].nic && places[i].nic->sw == s)
+			link_update(places[i].nic);
+		spin_unlock(&places[i].lock);
+	}
 }
 
 // ---------------------------------------------------------------- life
@@ -129,6 +173,8 @@ static void place_set(unsigned index, struct host_net *n)
 {
 	spin_lock(&places[index].lock);
 	places[index].nic = n;
+	if (n)
+		link_update(n); // it may have changed just before
 	spin_unlock(&places[index].lock);
 }
 
@@ -147,6 +193,12 @@ static const char *attach(struct host_net *n, const struct net_card_config *c)
 	if (why)
 		return why;
 	n->port.config = c->port;
+	if (c->port.vlans) {
+		memcpy(n->vlans, c->vlans, sizeof(n->vlans));
+		n->port.config.vlans = n->vlans;
+	}
+	if (c->follow)
+		memcpy(n->uplink, c->uplink, sizeof(n->uplink));
 	n->port.deliver = nic_deliver;
 	n->port.name = n->vm->name;
 	err = nic_switch_attach(n->sw, &n->port);

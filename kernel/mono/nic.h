@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The network cards of VMs and the virtual switches between them, in the mono kernel.
 //
-// A frame's way: the sender's device (its VM's lock held) -> the switch (LOCK_NET) -> copied into the receiver's inbox.
-// The sender's CPU then, with no lock held (model_work), takes the receiver's VM's lock and moves the inbox into the
-// receiver's queues. So no two VMs' locks are ever held together; the work is done in the sender's processor
-// time; and what does not fit into the receiver's inbox is dropped, and counted there. If the guest had no buffers
-// left, its next notification of buffers moves the rest, in its own time.
+// A frame's way: the sender's device (its VM's lock held) -> the switch (LOCK_NET) -> copied into the receiver's
+// buffers, if the receiver's VM's lock is free (it is tried, never waited for), all in the sender's processor time.
+// Else, or when the guest has no buffers, it is copied into the receiver's inbox: what does not fit there is dropped, and
+// counted. The sender's CPU later, with no lock held (model_work), takes the receiver's VM's lock and moves the inbox into
+// the receiver's queues; or the guest's next notification of buffers does so, in its own time.
 #pragma once
 
 #include "devices/host_kernel/host_kernel.h"
@@ -24,8 +24,10 @@ struct nic_switch;
 struct host_net {
 	struct vm *vm;
 	struct nic_switch *sw;
-	unsigned index;   // among all cards
-	struct host host; // for the device
+	char uplink[BUNDLE_UPLINK_MAX + 1]; // whose link is the card's; empty: it always has one
+	u8 vlans[(NET_VLANS + 7) / 8];      // for port.config
+	unsigned index;                     // among all cards
+	struct host host;                   // for the device
 	struct net_port port;
 	struct net_inbox inbox; // producer: the switch's lock; consumer: nic_drain
 	u32 packet;             // consumer: packets of the oldest frame that were taken already

@@ -117,19 +117,21 @@ void nic_switch_input(struct nic_switch *s, struct net_port *p, const struct net
 static void show_port(const struct net_port *p)
 {
 	const struct net_counters *c = &p->count;
-	char drops[160];
+	char drops[160], vlan[16] = "trunk";
 	size_t at = 0;
 
+	if (!p->config.trunk)
+		format(vlan, sizeof(vlan), "vlan %u", p->config.vlan);
 	drops[0] = 0;
 	for (unsigned i = 0; i < NET_DROPS; i++)
 		if (c->drop[i] && at < sizeof(drops))
 			at += format(drops + at, sizeof(drops) - at, " %s %llu", net_drop_names[i],
 				(unsigned long long)c->drop[i]);
 	log_line(
-		"  %s vlan %u: sent %llu frames %llu bytes, received %llu frames %llu bytes; dropped:%s",
-		p->name, p->config.vlan, (unsigned long long)c->in_frames,
-		(unsigned long long)c->in_bytes, (unsigned long long)c->out_frames,
-		(unsigned long long)c->out_bytes, drops[0] ? drops : " none");
+		"  %s %s: sent %llu frames %llu bytes, received %llu frames %llu bytes; dropped:%s",
+		p->name, vlan, (unsigned long long)c->in_frames, (unsigned long long)c->in_bytes,
+		(unsigned long long)c->out_frames, (unsigned long long)c->out_bytes,
+		drops[0] ? drops : " none");
 }
 
 static void show_card(const struct net_device *d)

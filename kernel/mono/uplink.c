@@ -4,6 +4,7 @@
 
 #include "kernel/core/log.h"
 #include "kernel/mono/nic_switch.h"
+#include "kernel/mono/nics.h"
 #include "lib/errno.h"
 
 struct uplink {
@@ -31,6 +32,26 @@ static void uplink_receive(struct net_device *d, const struct net_frame *f)
 	spin_unlock(&u->lock);
 }
 
+// The switch is not used, only compared: it may go meanwhile.
+static void uplink_link_changed(struct net_device *d)
+{
+	struct uplink *u = d->user;
+	struct nic_switch *s;
+
+	spin_lock(&u->lock);
+	s = u->sw;
+	spin_unlock(&u->lock);
+	if (s)
+		nics_link_changed(s);
+}
+
+bool uplink_has_link(const char *card)
+{
+	const struct net_device *d = net_device_find(card);
+
+	return d && READ_ONCE(d->link);
+}
+
 // The uplink that is, or becomes, this card's.
 static struct uplink *uplink_of(struct net_device *d)
 {
@@ -44,6 +65,7 @@ static struct uplink *uplink_of(struct net_device *d)
 	u->device = d;
 	d->user = u;
 	d->receive = uplink_receive;
+	d->link_changed = uplink_link_changed;
 	return u;
 }
 

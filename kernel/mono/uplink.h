@@ -12,5 +12,8 @@ struct nic_switch;
 // Makes the card of this name a port of s, if it is not yet one. NULL, or why not. LOCK_NIC may be held.
 const char *uplink_attach(struct nic_switch *s, const char *card, u64 storm);
 
+// Has the card of this name a link now?
+bool uplink_has_link(const char *card);
+
 // The switch goes: it has no uplink any more when this returns. LOCK_NIC may be held.
 void uplink_detach(struct nic_switch *s);

@@ -61,6 +61,17 @@ def reboot(m):
     off(m, 'web', 'db')
 
 
+def trunk(m):
+    """What has no tag passes a trunk only if its list has 0."""
+    for name in ('plain', 'some', 'tagged'):
+        ready(m, name)
+    ask(m, 'plain', 'ping -q -c 2 10.0.0.2', '2 packets transmitted, 2 packets received, 0% packet loss', 40)
+    ask(m, 'tagged', 'ping -q -c 2 -W 1 10.0.0.1', '2 packets transmitted, 0 packets received, 100% packet loss', 40)
+    m.key('s')
+    m.expect('mezzanine', r'tagged trunk: sent 0 frames 0 bytes, received 0 frames 0 bytes; dropped: vlan \d+$', 10)
+    off(m, 'plain', 'some', 'tagged')
+
+
 def reaches(m, count=2):
     ask(m, 'web', f'ping -q -c {count} 10.0.0.2', f'{count} packets transmitted, {count} packets received, 0% packet loss', 60)
 

@@ -158,6 +158,9 @@ def networks():
         yield Test(f'net-{n}', vms(vcpus=n), models=MONO, options=cpus(n), script=networks_of.talk, timeout=240, groups='net')
         yield Test(f'net-plain-{n}', vms('mezz.net=plain'), models=MONO, options=cpus(n), script=networks_of.talk,
                    timeout=240, groups='net')
+    yield Test('net-trunk', [debian(name, words=f'mezz.ip=10.0.0.{i}/24', nics=f'[{{switch: lan{keys}}}]')
+                             for i, (name, keys) in enumerate((('plain', ''), ('some', ', trunk: [0, 10]'), ('tagged', ', trunk: [10, 20]')), 1)],
+               models=MONO, options=cpus(1), script=networks_of.trunk, timeout=240, groups='net')
     yield Test('net-reboot', vms()[:2], models=MONO, options=cpus(1), script=networks_of.reboot,
                ends={'web': ['reboot', 'poweroff']}, timeout=240, groups='net')
     lan = "[{switch: lan, vlan: 10, mac: '52:54:00:00:00:0%d'}]"
@@ -178,6 +181,7 @@ def native_cards():
     for name, device in (('e1000e', 'e1000e'), ('virtio-net', 'virtio-net-pci,disable-legacy=on')):
         for n in (1, 2):
             yield Test(f'uplink-{name}-{n}', [], alone=uplinks.works(name, device, n), models=MONO, groups='net')
+        yield Test(f'uplink-link-{name}', [], alone=uplinks.link(name, device), models=MONO, groups='net')
     yield Test('uplink-missing', [], alone=uplinks.missing, models=MONO, groups='net')
 
 

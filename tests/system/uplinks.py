@@ -75,25 +75,62 @@ def use(m, port, monitor):
     off(m, 'web')
 
 
-def works(kind, device, cpus=1):
+def see(m, monitor):
+    """The uplink goes down and comes up: web, whose card follows it, sees that at once; db does not, and both reach the outside again."""
+    def carrier(name, value):
+        ask(m, name, f'for i in $(seq 50); do [ $(cat /sys/class/net/eth0/carrier) = {value} ] && break; sleep 0.1; done; '
+            f'echo carrier of {name} is $(cat /sys/class/net/eth0/carrier)', f'carrier of {name} is {value}', 30)
+
+    for name in ('web', 'db'):
+        ready(m, name)
+    for n in (1, 2):
+        for name in ('web', 'db'):
+            carrier(name, 1)
+            ask(m, name, f'ping -q -c {n} 10.0.2.2', f'{n} packets transmitted, {n} packets received, 0% packet loss', 40)
+        monitor.run('set_link', name='card', up=False)
+        m.expect('mezzanine', 'eth0: link down', 10, n)
+        carrier('web', 0)
+        carrier('db', 1)
+        ask(m, 'db', f'ping -q -c {n} -W 1 10.0.2.2', f'{n} packets transmitted, 0 packets received, 100% packet loss', 40)
+        monitor.run('set_link', name='card', up=True)
+        m.expect('mezzanine', 'eth0: link up', 10, n)
+        for name in ('web', 'db'):
+            carrier(name, 1)
+            ask(m, name, f'ping -q -c {n + 2} 10.0.2.2', f'{n + 2} packets transmitted, {n + 2} packets received, 0% packet loss', 40)
+    off(m, 'web', 'db')
+
+
+def machine_with(kind, device, vms, script, cpus, forward=''):
+    """Runs the script with a machine that has such a card, its link controlled by `monitor`."""
     def test(build, _, folder):
         port, qmp = free_ports(2)
-        args = (f'-netdev user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:80 -device {device},netdev=n0,id=card '
+        args = (f'-netdev user,id=n0{forward.format(port=port)} -device {device},netdev=n0,id=card '
                 f'-qmp tcp:127.0.0.1:{qmp},server=on,wait=off')
-        vm = debian('web', words='mezz.ip=10.0.2.15/24', nics='[{switch: lan}]')
-        machine = Machine(folder, build, 'mono', [vm], ['--cpus', str(cpus), '--qemu-args', args], 240, uplink='eth0')
+        machine = Machine(folder, build, 'mono', vms, ['--cpus', str(cpus), '--qemu-args', args], 240, uplink='eth0')
         try:
             machine.expect('mezzanine', rf'eth0: {kind}, MAC 52:54:00:12:34:56, link up', 60)
-            use(machine, port, Monitor(qmp))
+            script(machine, port, Monitor(qmp))
             status = machine.finish()
-            if status or machine.ends('web') != ['poweroff'] or machine.bad_words():
-                raise Failure(f'mezz returned {status}: {machine.ends("web")} {machine.bad_words() or ""}')
+            ends = {vm.name: machine.ends(vm.name) for vm in vms}
+            if status or any(e != ['poweroff'] for e in ends.values()) or machine.bad_words():
+                raise Failure(f'mezz returned {status}: {ends} {machine.bad_words() or ""}')
             machine.check_frames()
         except OSError as e:
             raise Failure(f'the file did not arrive: {e}') from e
         finally:
             machine.stop()
     return test
+
+
+def link(kind, device, cpus=1):
+    vms = [debian('web', words='mezz.ip=10.0.2.15/24', nics='[{switch: lan, link: uplink}]'),
+           debian('db', words='mezz.ip=10.0.2.16/24', nics='[{switch: lan}]')]
+    return machine_with(kind, device, vms, lambda m, _, monitor: see(m, monitor), cpus)
+
+
+def works(kind, device, cpus=1):
+    vms = [debian('web', words='mezz.ip=10.0.2.15/24', nics='[{switch: lan}]')]
+    return machine_with(kind, device, vms, use, cpus, ',hostfwd=tcp:127.0.0.1:{port}-:80')
 
 
 def missing(build, _, folder):

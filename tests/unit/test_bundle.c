@@ -57,9 +57,15 @@ static void two_vms(struct config *config)
 		.affinity = 0x8000000000000001,
 		.repeat = 3,
 		.debug_exit = true,
-		.nic_count = 2,
+		.nic_count = 3,
 		.nics = {{.switch_name = "lan", .vlan = 10, .mac = {2, 0, 0xab, 0, 0, 1}},
-			{.switch_name = "wan", .trunk = true, .mac = {2, 0, 0, 0, 0, 2}}}};
+			{.switch_name = "wan", .trunk = true, .mac = {2, 0, 0, 0, 0, 2}},
+			{.switch_name = "lan",
+				.trunk = true,
+				.trunk_vlans = {10, 0, 4094},
+				.trunk_count = 3,
+				.follow = true,
+				.mac = {2, 0, 0, 0, 0, 3}}}};
 	config->switch_count = 2;
 	config->switches[0] = (struct config_switch){
 		.name = "lan", .uplink = "eth0", .storm = 7, .rate = 1 << 20};
@@ -79,6 +85,7 @@ static const char text[] =
 	"vm web\nmemory 67108864\nvcpus 2\nkernel f0\ninitrd f1\n"
 	"cmdline console=hvc0 x\nweight 256\ncap 50\naffinity 8000000000000001\n"
 	"nic lan 10 02:00:ab:00:00:01 7 1048576 eth0\nnic wan trunk 02:00:00:00:00:02 0 0\n"
+	"nic lan trunk:10,0,4094 02:00:00:00:00:03 7 1048576 eth0 follow\n"
 	"repeat 3\ndebug_exit 1\nend\n"
 	"vm db\nmemory 1099511627776\nvcpus 64\nkernel f0\n"
 	"module f1 a b\nmodule f0 \ncmdline \nweight 1\nrepeat 0\ndebug_exit 0\nend\n";
@@ -162,7 +169,7 @@ TEST(the_kernel_reads_it)
 	CHECK(bundle.vms[1].module_count == 2 && holds(bundle.vms[1].modules[0].file, "RD"));
 	CHECK(strcmp(bundle.vms[1].modules[0].args, "a b") == 0);
 	CHECK(strcmp(bundle.vms[1].modules[1].args, "") == 0);
-	CHECK_EQ(bundle.vms[0].io_count, 2);
+	CHECK_EQ(bundle.vms[0].io_count, 3);
 	CHECK(strcmp(bundle.vms[0].io[1].key, "nic") == 0);
 	CHECK(net_card_parse(&card, bundle.vms[0].io[0].value) == NULL);
 	CHECK(strcmp(card.name, "lan") == 0 && card.port.vlan == 10 && !card.port.trunk);
@@ -171,7 +178,11 @@ TEST(the_kernel_reads_it)
 	CHECK(strcmp(card.uplink, "eth0") == 0);
 	CHECK(net_card_parse(&card, bundle.vms[0].io[1].value) == NULL);
 	CHECK(card.port.trunk && card.port.vlan == 0 && !card.port.storm && !card.port.rate);
-	CHECK(!*card.uplink);
+	CHECK(!*card.uplink && !card.follow && !card.port.vlans);
+	CHECK(net_card_parse(&card, bundle.vms[0].io[2].value) == NULL);
+	CHECK(card.port.trunk && card.port.vlans == card.vlans && card.follow);
+	CHECK(card.vlans[0] == 1 && card.vlans[1] == 4 && card.vlans[4094 / 8] == 0x40);
+	CHECK(strcmp(card.uplink, "eth0") == 0);
 	CHECK(bundle.vms[1].cap == 0 && bundle.vms[1].affinity == 0 && !bundle.vms[1].debug_exit);
 	free(memory);
 	free(all);
@@ -198,6 +209,10 @@ TEST(wrong_card_lines)
 		"lan 1 03:00:00:00:00:01 0 0", "lan 1 00:00:00:00:00:00 0 0",
 		"lan 1 02:00:00:00:00:0g 0 0", "lan 1 02:00:00:00:00:01 0", "lan trunk",
 		"lan 1 02:00:00:00:00:01 0 0 eth0 eth1",
+		"lan 1 02:00:00:00:00:01 0 0 eth0 follow x", "lan trunk: 02:00:00:00:00:01 0 0",
+		"lan trunk:1, 02:00:00:00:00:01 0 0", "lan trunk:4095 02:00:00:00:00:01 0 0",
+		"lan trunk:00001 02:00:00:00:00:01 0 0", "lan trunk:1",
+		"lan trunk:x 02:00:00:00:00:01 0 0", "lan trunks 02:00:00:00:00:01 0 0",
 		"lan 1 02:00:00:00:00:01 0 0 a-name-of-16-char",
 		"lan 1 02:00:00:00:00:01 1099511627777 0",
 		"lan 1 02:00:00:00:00:01 0 18446744073709551616",

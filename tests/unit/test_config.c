@@ -289,16 +289,17 @@ TEST(network_cards)
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX] = "";
-	const char yaml[] = NICS(
-		"[{switch: lan}, {switch: wan-2, vlan: 10, mac: '52:54:00:aB:cd:ef'},\n"
-		"           {switch: lan, vlan: trunk}]") "  - {name: db, memory: 16MiB, vcpus: 1, "
-							  "kernel: vmlinuz, nics: [{switch: lan}]}\n"
-							  "# behind the VMs, too\n";
+	const char yaml[] =
+		NICS("[{switch: lan}, {switch: wan-2, vlan: 10, mac: '52:54:00:aB:cd:ef'},\n"
+		     "           {switch: lan, vlan: trunk}, {switch: wan-2, trunk: [10, 0], link: "
+		     "uplink}]") "  - {name: db, memory: 16MiB, vcpus: 1, "
+				 "kernel: vmlinuz, nics: [{switch: lan}]}\n"
+				 "# behind the VMs, too\n";
 	char with[1000];
 	const struct config_nic *nic = config.vms[0].nics;
 
 	snprintf(with, sizeof(with),
-		"switches: [{name: lan}, {name: wan-2, storm: 0, rate: 10MiB}]%s",
+		"switches: [{name: lan}, {name: wan-2, uplink: eth0, storm: 0, rate: 10MiB}]%s",
 		strchr(yaml, '\n'));
 	CHECK(load_bytes(with, strlen(with), &config, error));
 	CHECK(strcmp(error, "") == 0);
@@ -306,11 +307,13 @@ TEST(network_cards)
 	CHECK(strcmp(config.switches[1].name, "wan-2") == 0);
 	CHECK(config.switches[0].storm == CONFIG_STORM_DEFAULT && config.switches[0].rate == 0);
 	CHECK(config.switches[1].storm == 0 && config.switches[1].rate == 10 << 20);
-	CHECK_EQ(config.vms[0].nic_count, 3);
+	CHECK_EQ(config.vms[0].nic_count, 4);
 	CHECK(strcmp(nic[0].switch_name, "lan") == 0 && nic[0].vlan == 0 && !nic[0].trunk);
 	CHECK(strcmp(nic[1].switch_name, "wan-2") == 0 && nic[1].vlan == 10);
 	CHECK(memcmp(nic[1].mac, "\x52\x54\x00\xab\xcd\xef", 6) == 0);
-	CHECK(nic[2].trunk);
+	CHECK(nic[2].trunk && !nic[2].trunk_count && !nic[2].follow);
+	CHECK(nic[3].trunk && nic[3].trunk_count == 2 && nic[3].trunk_vlans[0] == 10);
+	CHECK(nic[3].trunk_vlans[1] == 0 && nic[3].follow);
 	// Derived: a station's, locally administered, each another, and the same the next time.
 	CHECK((nic[0].mac[0] & 3) == 2 && (nic[2].mac[0] & 3) == 2);
 	CHECK(memcmp(nic[0].mac, nic[2].mac, 6) != 0);
@@ -325,7 +328,18 @@ TEST(wrong_network_cards)
 	WRONG_NICS("[lan]", "7: nics: not a mapping, expected {switch: ...}");
 	WRONG_NICS("[{vlan: 3}]", "7: nics: one has no 'switch', expected it");
 	WRONG_NICS("[{switch: lan, colour: red}]",
-		"7: unknown key 'colour', expected one of switch, vlan, mac");
+		"7: unknown key 'colour', expected one of switch, vlan, trunk, mac, link");
+	WRONG_NICS("[{switch: lan, link: down}]", "7: link: 'down', expected up or uplink");
+	WRONG_NICS("[{switch: lan, link: uplink}]",
+		"7: link: switch 'lan' has no uplink, expected one");
+	WRONG_NICS("[{switch: lan, trunk: 10}]",
+		"7: trunk: not a list, expected VLANs such as [10, 20]");
+	WRONG_NICS("[{switch: lan, trunk: []}]",
+		"7: trunk: not a list, expected VLANs such as [10, 20]");
+	WRONG_NICS("[{switch: lan, trunk: [4095]}]",
+		"7: trunk: '4095', expected a VLAN from 1 to 4094, or 0 for what has no tag");
+	WRONG_NICS("[{switch: lan, vlan: 3, trunk: [4]}]",
+		"7: trunk: beside a vlan, expected one of both");
 	WRONG_NICS("[{switch: lan, switch: lan}]", "7: key 'switch' twice, expected it once");
 	WRONG_NICS("[{switch: wan}]", "7: switch: 'wan' is not there, expected one of 'switches'");
 	WRONG_NICS("[{switch: L}]", "7: switch: 'L', expected 1 to 31 of a-z, 0-9 and -");

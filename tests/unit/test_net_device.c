@@ -99,6 +99,14 @@ static void receive(struct net_device *d, const struct net_frame *f)
 	CHECK(f->length == come_length && f->head_len == MIN(come_length, NET_HEAD));
 }
 
+static u32 link_changes;
+
+static void link_changed(struct net_device *d)
+{
+	(void)d;
+	link_changes++;
+}
+
 // The kernel's loop on this CPU, once.
 static void turn(void)
 {
@@ -118,6 +126,7 @@ static void start(void)
 		card.driver = &driver;
 		card.kind = "test";
 		card.receive = receive;
+		card.link_changed = link_changed;
 		CHECK_EQ(net_device_register(&card), 0);
 		there = true;
 	}
@@ -272,16 +281,22 @@ TEST(link_down_is_a_pause)
 {
 	struct net_frame f = frame(60);
 	unsigned before;
+	u32 changes;
 
 	start();
+	changes = link_changes;
 	link_up = false;
 	net_device_interrupt(&card);
 	turn();
 	CHECK(!card.link && !net_device_send(&card, &f) && !used);
+	CHECK_EQ(link_changes, changes + 1);
 	link_up = true;
 	net_device_interrupt(&card);
 	turn();
 	CHECK(card.link && net_device_send(&card, &f));
+	CHECK_EQ(link_changes, changes + 2);
+	turn();
+	CHECK_EQ(link_changes, changes + 2);
 	before = fake_log_lines;
 	for (u32 i = 0; i < 100; i++) {
 		link_up = !link_up;

@@ -164,6 +164,7 @@ TEST(trunks)
 
 	begin();
 	vlans[10 / 8] |= 1 << 10 % 8;
+	vlans[0] |= 1 << 5;
 	attach(0, (struct net_port_config){.vlan = 10});
 	attach(1, (struct net_port_config){.trunk = true, .vlans = vlans, .vlan = 5});
 	attach(2, (struct net_port_config){.vlan = 20});
@@ -198,6 +199,24 @@ TEST(trunks)
 	f = frame(NET_BROADCAST, C, 10, 100);
 	net_put16(f.head + 16, NET_TYPE_VLAN);
 	CHECK_EQ(input(1, f), 0);
+}
+
+TEST(a_trunk_without_its_native_vlan)
+{
+	static u8 vlans[(NET_VLANS + 7) / 8];
+
+	begin();
+	vlans[10 / 8] |= 1 << 10 % 8;
+	attach(0, (struct net_port_config){.trunk = true, .vlans = vlans});
+	attach(1, (struct net_port_config){.trunk = true});
+	CHECK_EQ(input(0, frame(NET_BROADCAST, A, 10, 100)), 2);
+	CHECK_EQ(input(0, frame(NET_BROADCAST, A, -1, 100)), 0);
+	CHECK_EQ(input(0, frame(NET_BROADCAST, A, 0xe000, 100)), 0); // a priority tag
+	CHECK_EQ(input(0, frame(NET_BROADCAST, A, 11, 100)), 0);
+	CHECK_EQ(port[0].count.drop[NET_DROP_VLAN], 3);
+	CHECK_EQ(input(1, frame(NET_BROADCAST, B, -1, 100)), 0);
+	CHECK_EQ(input(1, frame(NET_BROADCAST, B, 11, 100)), 0);
+	CHECK_EQ(input(1, frame(NET_BROADCAST, B, 10, 100)), 1);
 }
 
 TEST(bad_frames)
