@@ -49,6 +49,8 @@ void console_panic_event(const char *text);
 /* What the VMs supply:
  *   void vm_console_input(unsigned index, const u8 *bytes, size_t n);   typed for the VM; no lock held
  *   void vm_console_room(unsigned index);                               see console_vm_write; no lock held
+ *   void vm_request(u8 request);                                        abi/console.h; no lock held
  */
 void vm_console_input(unsigned index, const u8 *bytes, size_t n);
 void vm_console_room(unsigned index);
+void vm_request(u8 request);

@@ -92,6 +92,8 @@ static void frame_byte(u8 byte)
 {
 	if (frame_channel == CONSOLE_LOG)
 		to_key(byte);
+	else if (frame_channel == CONSOLE_EVENTS)
+		vm_request(byte);
 	else if (frame_channel >= CONSOLE_VM && frame_channel < CONSOLE_VM + BUNDLE_MAX_VMS)
 		to_vm(frame_channel - CONSOLE_VM, byte);
 	if (--frame_left == 0)

@@ -107,8 +107,7 @@ static const char *start(struct vm *vm)
 
 	if (loader_load(vm, vm->config, &why))
 		return why;
-	atomic_store(&vm->state, VM_RUNNING);
-	sched_wake(&vm->vcpus[0]->sched);
+	vm_list_run(vm);
 	return NULL;
 }
 
@@ -195,7 +194,8 @@ static void destroy(struct vm *vm)
 	unsigned index = vm->index;
 	u32 runs_left = vm->runs_left;
 	u64 before = vm->frames_before;
-	bool again = runs_left && (vm->end == VM_END_POWEROFF || vm->end == VM_END_EXIT);
+	bool again = runs_left && !vm_list_ending() &&
+		     (vm->end == VM_END_POWEROFF || vm->end == VM_END_EXIT);
 
 	vm_log_use(vm);
 	vm_list_remove(vm);

@@ -6,12 +6,14 @@
 #include "kernel/core/log.h"
 #include "kernel/core/machine.h"
 #include "kernel/core/model.h"
+#include "abi/console.h"
 
 static struct spinlock lock = {.rank = LOCK_VM_LIST};
 static struct list vms = {&vms, &vms};
 static unsigned count;
 static u64 ended;      // a: VMs whose vcpus are all gone and that wait for the reaper
 static u64 unfinished; // a: VMs of the bundle that will still run or end
+static bool ending;    // a: set once
 
 void vm_list_add(struct vm *vm)
 {
@@ -39,6 +41,38 @@ void vm_list_each(void (*fn)(struct vm *vm, void *arg), void *arg)
 	spin_lock(&lock);
 	list_for_each(pos, &vms) fn(list_entry(pos, struct vm, link), arg);
 	spin_unlock(&lock);
+}
+
+void vm_list_run(struct vm *vm)
+{
+	spin_lock(&lock);
+	atomic_store(&vm->state, VM_RUNNING);
+	sched_wake(&vm->vcpus[0]->sched);
+	spin_unlock(&lock);
+}
+
+static void obey(struct vm *vm, void *arg)
+{
+	u8 request = *(u8 *)arg;
+
+	if (READ_ONCE(vm->state) != VM_RUNNING)
+		return;
+	if (request == CONSOLE_ASK_STOP)
+		vm_stop(vm, "by request");
+	else if (request == CONSOLE_ASK_OFF || request == vm->index)
+		vpm_power_button(vm);
+}
+
+void vm_request(u8 request)
+{
+	if (request >= CONSOLE_ASK_OFF)
+		WRITE_ONCE(ending, true);
+	vm_list_each(obey, &request);
+}
+
+bool vm_list_ending(void)
+{
+	return READ_ONCE(ending);
 }
 
 static void add_promised(struct vm *vm, void *sum)

@@ -25,6 +25,13 @@ bool vm_reap(void);
 // Starts the VMs of the bundle; when the last has ended the machine powers off.
 void vm_list_start(const struct bundle *bundle);
 
+// A VM of the list, made or reset by the caller, begins to run. Until here no request reaches it; from here on it may
+// end and be gone at any moment.
+void vm_list_run(struct vm *vm);
+
+// An ASK of abi/console.h was made: no VM is started again after it powered itself off.
+bool vm_list_ending(void);
+
 // Use of the processor and exits by cause of one VM, into the log.
 void vm_log_use(struct vm *vm);
 

@@ -4,6 +4,7 @@
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "kernel/vm/vm_list.h"
+#include "abi/console.h"
 
 static const char *const reason_names[EXIT_REASONS] = EXIT_REASON_NAMES;
 
@@ -86,8 +87,14 @@ static void key_memory(void)
 			(unsigned long long)time_to_ns(pcpus[i]->idle_ticks) / 1000000);
 }
 
+static void key_power(void)
+{
+	vm_request(CONSOLE_ASK_OFF);
+}
+
 void vm_keys_register(void)
 {
 	console_key_register('v', "VMs: processor time, memory, exits by cause, vcpus", key_vms);
 	console_key_register('m', "memory and CPUs", key_memory);
+	console_key_register('p', "press the power button of every VM", key_power);
 }

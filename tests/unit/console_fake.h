@@ -22,6 +22,8 @@ static size_t in_left;
 static char typed[64][512]; // for each VM
 static size_t typed_len[64];
 static unsigned room_calls[64];
+static unsigned requests;
+static u8 last_request;
 
 bool serial_present(void)
 {
@@ -71,6 +73,12 @@ void vm_console_input(unsigned index, const u8 *bytes, size_t n)
 {
 	memcpy(typed[index] + typed_len[index], bytes, n);
 	typed_len[index] += n;
+}
+
+void vm_request(u8 request)
+{
+	last_request = request;
+	requests++;
 }
 
 void vm_console_room(unsigned index)

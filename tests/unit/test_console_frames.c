@@ -218,6 +218,17 @@ TEST(input)
 	CHECK(channel_text(CONSOLE_LOG) && strstr(text, "key X: for the test\n"));
 }
 
+TEST(requests_for_vms)
+{
+	static const char bytes[] = "\x01\x21\x01\x03\x01\x21\x02\x07\xfe";
+
+	requests = 0;
+	type(bytes, 4);
+	CHECK(requests == 1 && last_request == 3);
+	type(bytes + 4, 5);
+	CHECK(requests == 3 && last_request == CONSOLE_ASK_OFF);
+}
+
 TEST(much_input_is_taken_in_turns)
 {
 	static char bytes[600];
