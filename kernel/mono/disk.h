@@ -14,6 +14,9 @@ struct disk_ops {
 	void (*submit)(struct host_block *b, struct host_block_request *r);
 	void (*commit)(struct host_block *b);
 	void (*cancel)(struct host_block *b);
+	// Nothing is in flight, and the VM's end waits: true when all that was written is on stable storage. False: WORK_REAP
+	// is posted when it is worth to ask again. NULL: there is nothing to do.
+	bool (*settle)(struct host_block *b);
 	// Nothing is in flight; no lock held.
 	void (*destroy)(struct host_block *b);
 };

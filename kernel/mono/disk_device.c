@@ -8,6 +8,7 @@
 #include "devices/virtio_blk.h"
 #include "drivers/block.h"
 #include "kernel/core/frame.h"
+#include "kernel/core/log.h"
 #include "kernel/vm/vm.h"
 #include "lib/string.h"
 
@@ -32,6 +33,9 @@ struct device {
 	struct host_block block;
 	struct block_device *dev;
 	bool write;
+	bool settled;              // nothing was written since the last flush of ours
+	struct block_request last; // that flush
+	bool settling;             // it is under way
 	struct flight *spare;
 	struct flight flight[VIRTIO_BLK_SLOTS];
 };
@@ -201,6 +205,8 @@ static void submit(struct host_block *b, struct host_block_request *r)
 		return;
 	}
 	d->spare = f->next;
+	if (r->op != HOST_BLOCK_READ && r->op != HOST_BLOCK_FLUSH)
+		d->settled = false;
 	f->above = r;
 	f->done = 0;
 	f->segment = f->offset = 0;
@@ -219,6 +225,38 @@ static void cancel(struct host_block *b)
 	(void)b; // the device has the guest's memory until it answers
 }
 
+// From the block layer, with no lock held. After an error there is nobody left to tell but the log.
+static void settle_done(struct block_request *r, int err)
+{
+	struct device *d = container_of(r, struct device, last);
+	struct vm *vm = d->block.vm;
+
+	if (err)
+		log_line("%s: %s: the last flush failed", vm->name, d->dev->name);
+	spin_lock(&vm->lock);
+	d->settling = false;
+	d->settled = true;
+	pcpu_post(this_pcpu(), WORK_REAP);
+	spin_unlock(&vm->lock);
+}
+
+// A guest that is stopped, or forgot it, has not flushed what it wrote: that is done for it.
+static bool settle(struct host_block *b)
+{
+	struct device *d = device_of(b);
+
+	if (d->settled || d->settling)
+		return d->settled;
+	d->last = (struct block_request){.op = BLOCK_FLUSH, .done = settle_done};
+	if (block_submit(d->dev, &d->last)) {
+		d->settled = true; // the disk is gone
+		return true;
+	}
+	d->settling = true;
+	block_commit(d->dev);
+	return false;
+}
+
 static void destroy(struct host_block *b)
 {
 	struct device *d = device_of(b);
@@ -231,6 +269,7 @@ static const struct disk_ops device_ops = {
 	.submit = submit,
 	.commit = commit,
 	.cancel = cancel,
+	.settle = settle,
 	.destroy = destroy,
 };
 
@@ -241,6 +280,7 @@ static void device_init(struct device *d, struct vm *vm, struct block_device *de
 
 	d->dev = dev;
 	d->write = write;
+	d->settled = true;
 	d->block = (struct host_block){.ops = &device_ops,
 		.vm = vm,
 		.info = {

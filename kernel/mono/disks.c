@@ -85,6 +85,14 @@ const char *disks_create(struct vm *vm)
 	return why;
 }
 
+// In flight is nothing, and what was written is on stable storage.
+static bool disk_settled(struct disk *d)
+{
+	virtio_reset(&d->blk->dev);
+	return virtio_blk_quiet(d->blk) &&
+	       (!d->store->ops->settle || d->store->ops->settle(d->store));
+}
+
 bool disks_quiet(struct vm *vm)
 {
 	bool quiet = true;
@@ -92,10 +100,8 @@ bool disks_quiet(struct vm *vm)
 	if (!vm->disks)
 		return true;
 	spin_lock(&vm->lock);
-	for (unsigned i = 0; i < vm->disks->count; i++) {
-		virtio_reset(&vm->disks->disk[i].blk->dev);
-		quiet = quiet && virtio_blk_quiet(vm->disks->disk[i].blk);
-	}
+	for (unsigned i = 0; i < vm->disks->count; i++)
+		quiet = disk_settled(&vm->disks->disk[i]) && quiet;
 	spin_unlock(&vm->lock);
 	return quiet;
 }
