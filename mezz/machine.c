@@ -38,17 +38,6 @@ char *machine_kernel_args(const struct machine *m)
 	return print_text("console=frames%s%s", *m->kernel_args ? " " : "", m->kernel_args);
 }
 
-// A comma ends a value in QEMU's option lists; two stand for one.
-static char *double_commas(const char *text)
-{
-	struct text out = {0};
-
-	text_add(&out, "", 0);
-	for (; *text; text++)
-		text_print(&out, *text == ',' ? ",," : "%c", *text);
-	return out.data;
-}
-
 static void add_boot(struct words *w, const struct machine *m, const struct machine_parts *parts)
 {
 	if (m->boot == BOOT_PVH) {
@@ -110,6 +99,7 @@ struct words machine_words(
 		words_add(&w, "chardev=qmp,mode=control");
 	}
 	add_boot(&w, m, parts);
+	hardware_words(&m->hardware, &w);
 	if (m->gdb) {
 		words_add(&w, "-s");
 		words_add(&w, "-S");

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "mezz/config.h"
+#include "mezz/hardware.h"
 #include "mezz/words.h"
 
 enum machine_boot { BOOT_PVH, BOOT_BIOS, BOOT_UEFI };
@@ -18,7 +19,8 @@ struct machine {
 	unsigned cpus;
 	uint64_t memory;         // bytes; 0: by the VMs
 	const char *kernel_args; // for the kernel's command line, may be empty
-	struct words more;       // further words for QEMU
+	struct hardware hardware;
+	struct words more; // further words for QEMU
 	bool gdb;
 };
 

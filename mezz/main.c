@@ -22,8 +22,9 @@ static const struct command {
 		"write a bootable image (BIOS and UEFI, CD and disk)"},
 	{"run", command_run,
 		"[--model micro|mono] [--boot pvh|bios|uefi] [--cpus N] [--memory SIZE] [--cpu MODEL]\n"
-		"\t[--kernel-args TEXT] [--log DIR] [--timeout SECONDS] [--attach NAME] [--verbose] [--gdb]\n"
-		"\t[--qemu-args WORDS] [--dry-run] CONFIG",
+		"\t[--disk [KIND:]FILE] [--snapshot] [--nic KIND] [--forward PORT:ADDRESS:PORT]\n"
+		"\t[--kernel-args TEXT] [--log DIR] [--timeout SECONDS] [--stop-timeout SECONDS]\n"
+		"\t[--attach NAME | --no-attach] [--verbose] [--gdb] [--qemu-args WORDS] [--dry-run] CONFIG",
 		"run the VMs of a configuration on an emulated machine"},
 	{"trace", command_trace, "LOG", "decode the trace in a kernel log"},
 	{"help", command_help, "[COMMAND]", "tell how a command is used"},

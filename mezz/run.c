@@ -16,11 +16,14 @@
 #include "mezz/machine.h"
 #include "mezz/save.h"
 #include "mezz/session.h"
+#include "mezz/terminal.h"
 #include "mezz/util.h"
 
 #define CPUS_DEFAULT 2
 #define CPU_DEFAULT  "EPYC,+svm,+npt"
 #define TIMEOUT_MAX  10000000 // seconds
+
+#define STOP_DEFAULT_MS 60000
 
 struct run {
 	struct config config;
@@ -40,6 +43,12 @@ enum {
 	LOG,
 	TIMEOUT,
 	ATTACH,
+	STOP_TIMEOUT,
+	DISK,
+	NIC,
+	FORWARD,
+	SNAPSHOT,
+	NO_ATTACH,
 	VERBOSE,
 	GDB,
 	QEMU_ARGS,
@@ -56,6 +65,12 @@ static const struct option longs[] = {
 	{"log", required_argument, NULL, LOG},
 	{"timeout", required_argument, NULL, TIMEOUT},
 	{"attach", required_argument, NULL, ATTACH},
+	{"stop-timeout", required_argument, NULL, STOP_TIMEOUT},
+	{"disk", required_argument, NULL, DISK},
+	{"nic", required_argument, NULL, NIC},
+	{"forward", required_argument, NULL, FORWARD},
+	{"snapshot", no_argument, NULL, SNAPSHOT},
+	{"no-attach", no_argument, NULL, NO_ATTACH},
 	{"verbose", no_argument, NULL, VERBOSE},
 	{"gdb", no_argument, NULL, GDB},
 	{"qemu-args", required_argument, NULL, QEMU_ARGS},
@@ -115,9 +130,23 @@ static const char *read_option(struct run *r, int option, const char *value)
 	case ATTACH:
 		r->attach = value;
 		return NULL;
+	case STOP_TIMEOUT:
+		if (!parse_number(value, 0, TIMEOUT_MAX, &number))
+			return "a number of seconds";
+		r->session.stop_ms = (int64_t)number * 1000;
+		return NULL;
+	case DISK:
+		return hardware_add_disk(&r->machine.hardware, value);
+	case NIC:
+		return hardware_add_nic(&r->machine.hardware, value);
+	case FORWARD:
+		return hardware_add_forward(&r->machine.hardware, value);
 	case QEMU_ARGS:
 		return words_split(&r->machine.more, value) ? NULL : "words with closed quotes";
 	default:
+		if (option == NO_ATTACH)
+			r->session.attached = TERMINAL_NOBODY;
+		r->machine.hardware.snapshot |= option == SNAPSHOT;
 		r->session.verbose |= option == VERBOSE;
 		r->machine.gdb |= option == GDB;
 		r->dry |= option == DRY;
@@ -143,6 +172,7 @@ static int read_options(int argc, char **argv, struct run *r)
 	r->machine = (struct machine){
 		.model = "micro", .cpu = CPU_DEFAULT, .cpus = CPUS_DEFAULT, .kernel_args = ""};
 	r->session.config = &r->config;
+	r->session.stop_ms = STOP_DEFAULT_MS;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		const char *expected;

@@ -27,6 +27,9 @@
 #define TERMINATE_MS   2000        // from SIGTERM to SIGKILL
 #define DRAIN_MS       1000        // from the emulator's end to the end of its line
 #define INPUT_TICK_MS  200         // how often typed bytes look for a VM that has started
+#define ASK_AGAIN_MS   5000        // to power off: a guest that does not listen yet forgets it
+#define STOP_AGAIN_MS  1000        // to stop VMs
+#define STOP_MS        10000       // until all are stopped and their disks flushed
 
 enum { POLL_SIGNALS, POLL_LINE, POLL_QMP, POLL_ERRORS, POLL_STDIN, POLL_COUNT };
 
@@ -45,7 +48,10 @@ struct session {
 	struct text qmp_text, errors_text;
 	struct text output; // frames on their way to the machine
 	int status;         // decided exit status, -1: none yet
+	int asked_status;   // what a stop by force would return
 	int64_t now, deadline, last_byte, ended_at, killed_at, reaped_at; // clock_ms; 0: not yet
+	int64_t asked_at, asked_last,
+		forced_at; // the VMs to power off, last request, to be stopped
 };
 
 static void decide(struct session *s, int status)
@@ -181,6 +187,58 @@ static void send_key(struct session *s, uint8_t key)
 	text_add(&s->output, frame, frames_encode(channel, &key, 1, frame));
 }
 
+static void ask(struct session *s, uint8_t request)
+{
+	uint8_t frame[FRAMES_HEADER + FRAMES_PAYLOAD];
+
+	text_add(&s->output, frame, frames_encode(CONSOLE_EVENTS, &request, 1, frame));
+}
+
+static void ask_all(struct session *s)
+{
+	ask(s, s->forced_at ? CONSOLE_ASK_STOP : CONSOLE_ASK_OFF);
+	s->asked_last = s->now;
+}
+
+// The machine goes at once.
+static void end(struct session *s, int status)
+{
+	decide(s, status);
+	terminate(s);
+}
+
+static void force(struct session *s)
+{
+	decide(s, s->asked_status);
+	s->forced_at = s->now;
+	terminal_say(&s->terminal, "mezz: the VMs that still run are stopped\n");
+	ask_all(s);
+}
+
+static bool any_started(const struct session *s)
+{
+	for (unsigned i = 0; i < s->options->config->vm_count; i++)
+		if (s->outcome.vm[i].starts)
+			return true;
+	return false;
+}
+
+// First the VMs are asked to power off, the second time they are stopped, the third time the machine is.
+static void stop(struct session *s, int status)
+{
+	if (!s->options->stop_ms || s->forced_at || !any_started(s)) {
+		end(s, status);
+	} else if (s->asked_at) {
+		force(s);
+	} else {
+		s->asked_at = s->now;
+		s->asked_status = status;
+		terminal_say(&s->terminal,
+			"mezz: the VMs are asked to power off; once more stops them at once\n");
+		ask_all(s);
+	}
+}
+
 static void read_stdin(struct session *s)
 {
 	uint8_t keys[256];
@@ -188,9 +246,16 @@ static void read_stdin(struct session *s)
 
 	if (n <= 0)
 		s->stdin_open = n < 0 && (errno == EINTR || errno == EAGAIN);
-	for (ssize_t i = 0; i < n && !s->terminal.left; i++)
+	for (ssize_t i = 0; i < n && !s->terminal.left; i++) {
 		if (terminal_key(&s->terminal, keys[i]))
 			send_key(s, keys[i]);
+		if (s->terminal.button)
+			ask(s, (uint8_t)s->terminal.attached);
+		s->terminal.button = false;
+		if (s->terminal.stop)
+			stop(s, STATUS_LEFT);
+		s->terminal.stop = false;
+	}
 }
 
 static void write_line(struct session *s)
@@ -209,7 +274,7 @@ static bool wants_stdin(const struct session *s)
 	unsigned to = s->terminal.attached;
 
 	return s->stdin_open && s->output.length < OUTPUT_MAX &&
-	       (s->terminal.escaped || isatty(STDIN_FILENO) || to == TERMINAL_KERNEL ||
+	       (s->terminal.escaped || isatty(STDIN_FILENO) || to >= TERMINAL_KERNEL ||
 		       s->outcome.vm[to].phase == VM_RUNNING);
 }
 
@@ -222,8 +287,10 @@ static void take_signals(struct session *s)
 	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			continue;
-		decide(s, 128 + (int)info.ssi_signo);
-		terminate(s);
+		if (info.ssi_signo == SIGHUP)
+			end(s, 128 + SIGHUP);
+		else
+			stop(s, 128 + (int)info.ssi_signo);
 	}
 	if (s->pid && waitpid(s->pid, &s->wait_status, WNOHANG) == s->pid) {
 		s->pid = 0;
@@ -236,12 +303,24 @@ static bool after(const struct session *s, int64_t since, int64_t ms)
 	return since && s->now - since >= ms;
 }
 
+// Whoever was asked to power off: asks again, loses patience, gives up.
+static void check_stop(struct session *s)
+{
+	if (!s->asked_at || s->killed_at || s->outcome.ended || s->outcome.panicked)
+		return;
+	if (after(s, s->forced_at, STOP_MS))
+		terminate(s);
+	else if (!s->forced_at && after(s, s->asked_at, s->options->stop_ms))
+		force(s);
+	else if (after(s, s->asked_last, s->forced_at ? STOP_AGAIN_MS : ASK_AGAIN_MS))
+		ask_all(s);
+}
+
 static void check_clock(struct session *s)
 {
-	if (s->terminal.left) {
-		decide(s, STATUS_LEFT);
-		terminate(s);
-	}
+	if (s->terminal.left)
+		end(s, STATUS_LEFT);
+	check_stop(s);
 	if (s->deadline && s->now >= s->deadline && s->pid && !s->killed_at) {
 		decide(s, s->outcome.panicked ? STATUS_PANIC : STATUS_TIMEOUT);
 		terminal_say(&s->terminal, "mezz: the time is up\n");
@@ -270,7 +349,8 @@ static int poll_time(const struct session *s)
 
 	if (s->deadline && !s->killed_at && s->deadline - s->now < (ms < 0 ? INT32_MAX : ms))
 		ms = s->deadline > s->now ? (int)(s->deadline - s->now) : 0;
-	if (s->ended_at || s->killed_at || s->reaped_at || (s->stdin_open && !wants_stdin(s)))
+	if (s->ended_at || s->killed_at || s->reaped_at || s->asked_at ||
+		(s->stdin_open && !wants_stdin(s)))
 		ms = ms < 0 || ms > INPUT_TICK_MS ? INPUT_TICK_MS : ms;
 	return ms;
 }

@@ -13,8 +13,9 @@ struct session_options {
 	const struct config *config;
 	const char *log_folder; // NULL: no log files
 	int64_t timeout_ms;     // 0: none
-	unsigned attached;      // index of the VM to begin with
-	bool verbose;           // the kernel's log, too, goes to the terminal
+	int64_t stop_ms; // how long VMs have to power off when they are asked to; 0: nobody is asked
+	unsigned attached; // index of the VM to begin with, or TERMINAL_NOBODY
+	bool verbose;      // the kernel's log, too, goes to the terminal
 };
 
 // The emulator's descriptors, as its command line names them.

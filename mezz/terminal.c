@@ -12,12 +12,20 @@
 #define WAITING_MAX (64u << 10) // bytes of lines that wait for the attached VM's line to end
 
 static const char help[] =
-	"[mezz: Ctrl-] and then: n next VM, p previous VM, k the kernel's debug keys, "
-	"q leave, ? this help, Ctrl-] itself]\n";
+	"[mezz: Ctrl-] and then: n next VM, p previous VM, d none, k the kernel's debug keys, "
+	"b the VM's power button, s all power buttons, q leave, ? this help, Ctrl-] itself]\n";
 
 static const char *name_of(const struct terminal *t, unsigned from)
 {
-	return from == TERMINAL_KERNEL ? "mezzanine" : t->config->vms[from].name;
+	return from == TERMINAL_KERNEL   ? "mezzanine"
+	       : from == TERMINAL_NOBODY ? "nobody"
+					 : t->config->vms[from].name;
+}
+
+static void tell_attached(const struct terminal *t)
+{
+	fprintf(stderr, "[mezz: attached to %s; %sCtrl-] ? for help]\n", name_of(t, t->attached),
+		t->attached == TERMINAL_NOBODY ? "Ctrl-C powers all off, " : "");
 }
 
 static void show(const void *bytes, size_t n)
@@ -77,7 +85,8 @@ static void show_attached(struct terminal *t, const uint8_t *bytes, size_t n)
 
 void terminal_output(struct terminal *t, unsigned from, const uint8_t *bytes, size_t n)
 {
-	if (!n || (from == TERMINAL_KERNEL && !t->verbose && t->attached != TERMINAL_KERNEL))
+	if (!n || (from == TERMINAL_KERNEL && !t->verbose && t->attached != TERMINAL_KERNEL) ||
+		(t->attached == TERMINAL_NOBODY && !t->verbose))
 		return;
 	if (from == t->attached && from != TERMINAL_KERNEL) {
 		show_attached(t, bytes, n);
@@ -97,7 +106,7 @@ void terminal_say(struct terminal *t, const char *lines)
 
 static void attach(struct terminal *t, unsigned to)
 {
-	if (t->from[to].line.length)
+	if (to != TERMINAL_NOBODY && t->from[to].line.length)
 		queue_line(t, to);
 	show_waiting(t);
 	if (t->midline)
@@ -105,14 +114,14 @@ static void attach(struct terminal *t, unsigned to)
 	t->midline = false;
 	t->current_length = 0;
 	t->attached = to;
-	fprintf(stderr, "[mezz: attached to %s; Ctrl-] ? for help]\n", name_of(t, to));
+	tell_attached(t);
 }
 
 // The next VM in direction step that may still say something; the attached one when there is no other.
 static unsigned neighbour(const struct terminal *t, unsigned step)
 {
 	unsigned count = t->config->vm_count;
-	unsigned at = t->attached == TERMINAL_KERNEL ? (step == 1 ? count - 1 : 0) : t->attached;
+	unsigned at = t->attached >= TERMINAL_KERNEL ? (step == 1 ? count - 1 : 0) : t->attached;
 
 	for (unsigned i = 0; i < count; i++) {
 		at = (at + step) % count;
@@ -126,20 +135,30 @@ bool terminal_key(struct terminal *t, uint8_t key)
 {
 	if (!t->escaped) {
 		t->escaped = key == TERMINAL_ESCAPE;
-		return !t->escaped;
+		t->stop |= t->attached == TERMINAL_NOBODY && key == TERMINAL_STOP;
+		return !t->escaped && t->attached != TERMINAL_NOBODY;
 	}
 	t->escaped = false;
 	switch (key) {
 	case TERMINAL_ESCAPE:
-		return true;
+		return t->attached != TERMINAL_NOBODY;
 	case 'n':
 		attach(t, neighbour(t, 1));
 		break;
 	case 'p':
 		attach(t, neighbour(t, t->config->vm_count - 1));
 		break;
+	case 'd':
+		attach(t, TERMINAL_NOBODY);
+		break;
 	case 'k':
 		attach(t, TERMINAL_KERNEL);
+		break;
+	case 'b':
+		t->button = t->attached < t->config->vm_count;
+		break;
+	case 's':
+		t->stop = true;
 		break;
 	case 'q':
 		t->left = true;
@@ -160,7 +179,7 @@ void terminal_tick(struct terminal *t)
 			queue_line(t, i);
 	if (t->waiting.length && now - t->attached_at >= QUIET_MS)
 		show_waiting(t);
-	if (t->attached != TERMINAL_KERNEL && outcome_gone(t->outcome, t->attached) &&
+	if (t->attached < TERMINAL_KERNEL && outcome_gone(t->outcome, t->attached) &&
 		neighbour(t, 1) != t->attached)
 		attach(t, neighbour(t, 1));
 }
@@ -214,7 +233,7 @@ void terminal_begin(struct terminal *t, const struct config *config, const struc
 	if (!in_tty || !t->listens)
 		return;
 	make_raw();
-	fprintf(stderr, "[mezz: attached to %s; Ctrl-] ? for help]\n", name_of(t, attached));
+	tell_attached(t);
 }
 
 void terminal_end(struct terminal *t)

@@ -3,8 +3,9 @@
 //
 // The attached VM's bytes go to standard output as they come. A line of another VM is shown with "NAME| " in
 // front, made harmless (lines.h), and waits while the attached VM is in the middle of a line, but not for long.
-// Keys: Ctrl-] and then n (next VM), p (previous), k (the kernel's debug keys), q (leave), ? (help), or Ctrl-]
-// for itself.
+// While nobody is attached, consoles are shown only when all is to be shown, and Ctrl-C asks the VMs to power off.
+// Keys: Ctrl-] and then n (next VM), p (previous), d (nobody), k (the kernel's debug keys), b (the VM's power
+// button), s (all of them), q (leave), ? (help), or Ctrl-] for itself.
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +18,9 @@
 #include "mezz/util.h"
 
 #define TERMINAL_KERNEL BUNDLE_MAX_VMS // stands for the kernel where a VM's index is wanted
-#define TERMINAL_ESCAPE 0x1d           // Ctrl-]
+#define TERMINAL_NOBODY (BUNDLE_MAX_VMS + 1)
+#define TERMINAL_ESCAPE 0x1d // Ctrl-]
+#define TERMINAL_STOP   0x03 // Ctrl-C
 
 struct terminal {
 	const struct config *config;
@@ -25,7 +28,7 @@ struct terminal {
 	bool verbose;      // show the kernel's log
 	bool tty;          // standard output is a terminal
 	bool listens;      // standard input may be read
-	unsigned attached; // index of a VM, or TERMINAL_KERNEL
+	unsigned attached; // index of a VM, or TERMINAL_KERNEL or TERMINAL_NOBODY
 	bool escaped;      // Ctrl-] was typed
 	bool midline;      // the attached VM's last byte was no new line
 	char current[256]; // the attached VM's unfinished line, shown again after others' lines
@@ -37,10 +40,12 @@ struct terminal {
 		struct line line;
 		int64_t at; // clock_ms of the last byte
 	} from[BUNDLE_MAX_VMS + 1];
-	bool left; // the key to leave was typed
+	bool left;   // the key to leave was typed
+	bool stop;   // all VMs shall power off; the reader clears it
+	bool button; // the attached VM's power button shall be pressed; the reader clears it
 };
 
-// outcome may be read at any time until terminal_end. attached: index of the VM to begin with.
+// outcome may be read at any time until terminal_end. attached: index of the VM to begin with, or TERMINAL_NOBODY.
 void terminal_begin(struct terminal *t, const struct config *config, const struct outcome *outcome,
 	unsigned attached, bool verbose);
 

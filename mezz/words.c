@@ -37,6 +37,16 @@ void words_print(struct words *w, const char *fmt, ...)
 	add_owned(w, out);
 }
 
+char *double_commas(const char *text)
+{
+	struct text out = {0};
+
+	text_add(&out, "", 0);
+	for (; *text; text++)
+		text_print(&out, *text == ',' ? ",," : "%c", *text);
+	return out.data;
+}
+
 void words_free(struct words *w)
 {
 	for (size_t i = 0; i < w->count; i++)

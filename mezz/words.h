@@ -23,6 +23,9 @@ bool words_split(struct words *w, const char *text);
 // Returns the words as one line that a shell splits into the same words; the caller frees it.
 char *words_quote(const struct words *w);
 
+// The text with each comma doubled, as QEMU's option lists want a comma in a value; the caller frees it.
+char *double_commas(const char *text);
+
 // Decimal digits only, from min to max; false leaves *out alone.
 bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
 

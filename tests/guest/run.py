@@ -147,12 +147,8 @@ class Run:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()  # the emulator dies with mezz
+            self.process.wait()
 
 
 def work_done(log):

@@ -166,12 +166,8 @@ class Machine:
 
     def stop(self):
         if not self.over():
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()  # the emulator dies with mezz
+            self.process.wait()
 
     # ---- what must be true at every end
 

@@ -187,6 +187,26 @@ def plan_echo(m):
     m.finish()
 
 
+def plan_button(m):
+    """VMs that take the second press of the power button, as one that was still booting at the first."""
+    m.begin()
+    m.send(VM, "PID %d\n" % os.getpid())
+    for _ in range(2):
+        same(m.receive(), (EVENTS, b"\xfe"))
+    m.finish()
+
+
+def plan_no_button(m):
+    """VMs that do not power off until they are stopped."""
+    m.begin()
+    m.send(VM, "PID %d\n" % os.getpid())
+    while m.receive() != (EVENTS, b"\xff"):
+        pass
+    m.event("stopped web by request")
+    m.event("stopped db by request")
+    m.event("end")
+
+
 def plan_garbage(m):
     m.line.sendall(bytes(range(256)) + b"\x01\x01\x20\x00\x01\xff\x05")
     m.begin()
@@ -320,6 +340,26 @@ def test_command_line(w):
     has(out, "BUNDLE True", "STDIN b''")
 
 
+def test_disks_and_cards(w):
+    for name in ("a,b.img", "c.img"):
+        w.write(name, "x" * 512)
+    folder = w.folder
+    status, out, _ = w.run("args", "--disk", folder + "/a,b.img", "--disk", "sata:" + folder + "/c.img", "--snapshot",
+                           "--forward", "8080:10.0.2.15:80", "--forward", "2222:10.0.2.16:22")
+    same(status, 0)
+    args = json.loads(re.search(r"ARGS (.*)", out).group(1))
+    same(args[args.index("-drive"):], [
+        "-drive", "if=none,id=disk0,format=raw,discard=unmap,file=%s/a,,b.img,snapshot=on" % folder,
+        "-device", "nvme,drive=disk0,serial=a_b.img",
+        "-drive", "if=none,id=disk1,format=raw,discard=unmap,file=%s/c.img,snapshot=on" % folder,
+        "-device", "ide-hd,drive=disk1,serial=c.img",
+        "-netdev", "user,id=net0,hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,hostfwd=tcp:127.0.0.1:2222-10.0.2.16:22",
+        "-device", "e1000e,netdev=net0"])
+    out = w.run("args", "--nic", "virtio", "--nic", "e1000e")[1]
+    has(out, '"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0", '
+        '"-netdev", "user,id=net1", "-device", "e1000e,netdev=net1"]')
+
+
 def test_memory_option(w):
     out = w.run("args", "--memory", "1GiB")[1]
     has(out, '"-m", "1024M"', '"-cpu", "EPYC,+svm,+npt"', '"-smp", "3"')
@@ -442,19 +482,70 @@ def read_until(fd, pattern, seconds=10):
     return seen
 
 
-def end_by(w, number, expected):
-    p = w.start("hang")
+def end_by(w, number, expected, *options, plan="hang"):
+    """A signal, the exit status that must follow, and nothing left; what mezz said."""
+    p = w.start(plan, *options)
     pid = int(re.search(rb"PID (\d+)\n", read_until(p.stdout.fileno(), rb"PID \d+\n")).group(1))
     p.send_signal(number)
-    p.communicate(timeout=20)
+    out = p.communicate(timeout=30)[0].decode()
     same(p.returncode, expected)
     gone(pid)
+    return out
 
 
 def test_signals(w):
-    end_by(w, signal.SIGINT, 130)
-    end_by(w, signal.SIGTERM, 143)
     end_by(w, signal.SIGHUP, 129)
+    end_by(w, signal.SIGINT, 130, "--stop-timeout", "0")
+    end_by(w, signal.SIGTERM, 143, "--stop-timeout", "0")
+    has(end_by(w, signal.SIGINT, 0, plan="button"), "web: powered off\ndb: powered off\n")
+    has(end_by(w, signal.SIGTERM, 0, plan="button"), "web: powered off\ndb: powered off\n")
+
+
+def test_no_answer_to_the_button(w):
+    begin = time.time()
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        out = end_by(w, number, status, "--stop-timeout", "1", plan="no_button")
+        has(out, "the VMs are asked to power off", "the VMs that still run are stopped", "db: stopped: by request")
+    end_by(w, signal.SIGINT, 130, "--stop-timeout", "1", plan="hang")  # the kernel does not answer either
+    assert time.time() - begin < 25
+
+
+def test_second_signal(w):
+    p = w.start("no_button")
+    read_until(p.stdout.fileno(), rb"PID \d+\n")
+    p.send_signal(signal.SIGINT)
+    read_until(p.stdout.fileno(), rb"asked to power off")
+    p.send_signal(signal.SIGINT)
+    has(p.communicate(timeout=20)[0], b"are stopped", b"web: stopped: by request")
+    same(p.returncode, 130)
+
+
+def test_power_keys(w):
+    status, out, _ = w.run("echo", "--verbose", typed=b"\x1db\x1dn\x1db\x1dn\x1ddnot\x1dnZ")
+    same((status, re.findall(r"GOT (\S+ b.*)", out)), (0, [r"0x21 b'\x00'", r"0x21 b'\x01'"]))
+    same(w.run("button", typed=b"\x1ds")[0], 0)
+
+
+def test_nobody_attached(w):
+    status, out, err = w.run("good", "--no-attach")
+    same((status, out, err), (0, "web: powered off\ndb: powered off\n", ""))
+    has(w.run("good", "--no-attach", "--verbose")[1], "web| web line\n", "db| db line\n", "mezzanine| kernel says hello\n")
+    status, out, err = w.run("good", "--no-attach", typed=b"\x1dn")
+    same(status, 0)
+    has(err, "attached to web")
+
+
+def test_ctrl_c_on_a_terminal(w):
+    """Nobody attached: Ctrl-C is the request to power off. No signal: whoever started mezz does not see it."""
+    master, slave = pty.openpty()
+    p = w.start("button", "--no-attach", "--verbose", stdin=slave, stdout=slave, stderr=slave)
+    read_until(master, rb"web\| PID \d+")
+    os.write(master, b"\x03")
+    read_until(master, rb"asked to power off")
+    read_until(master, rb"db: powered off", 15)
+    same(p.wait(timeout=20), 0)
+    os.close(master)
+    os.close(slave)
 
 
 def test_mezz_killed(w):
@@ -569,6 +660,14 @@ def test_usage(w):
         (["run", "--memory", "lots", "c.yaml"], "--memory 'lots', expected a multiple of 1MiB, at least 64MiB"),
         (["run", "--timeout", "0", "c.yaml"], "--timeout '0', expected a number of seconds"),
         (["run", "--qemu-args", "'open", "c.yaml"], "expected words with closed quotes"),
+        (["run", "--stop-timeout", "-1", "c.yaml"], "--stop-timeout '-1', expected a number of seconds"),
+        (["run", "--disk", "none.img", "c.yaml"], "--disk 'none.img', expected a file that can be read and written"),
+        (["run", "--nic", "ne2000", "c.yaml"], "--nic 'ne2000', expected e1000e or virtio"),
+        (["run", "--forward", "80", "c.yaml"], "--forward '80', expected PORT:ADDRESS:PORT"),
+        (["run", "--forward", "80::80", "c.yaml"], "expected PORT:ADDRESS:PORT"),
+        (["run", "--forward", "80:10.0.2.15,x:80", "c.yaml"], "expected PORT:ADDRESS:PORT"),
+        (["run", "--forward", "0:10.0.2.15:80", "c.yaml"], "expected PORT:ADDRESS:PORT"),
+        (["run", "--forward", "80:10.0.2.15:65536", "c.yaml"], "expected PORT:ADDRESS:PORT"),
         (["run", "--nonsense", "c.yaml"], "unknown option '--nonsense'"),
         (["run", "--timeout"], "no value after '--timeout'"),
         (["bundle", "c.yaml"], "no output file, expected -o FILE"),
