@@ -2,6 +2,7 @@
 """What the system tests do with a machine that runs, and what they look for when it has ended."""
 import pathlib
 import re
+import signal
 import statistics
 import subprocess
 import time
@@ -92,6 +93,42 @@ def says(text):
     def after(m):
         check(text.encode() in m.log('run.out'), f'mezz did not print "{text}"')
     return after
+
+
+def press_until_off(m, name):
+    """A guest that does not listen yet (its driver is loaded while it is used) forgets that its button was pressed."""
+    m.attach(name)
+    for _ in range(10):
+        if m.events(name, ('poweroff',)):
+            return
+        m.send(b'\x1db')
+        time.sleep(2)
+    raise Failure(f'{name} did not power off at its button')
+
+
+def power_button(m):
+    """The key presses one VM's button and the other goes on; the signal asks all, and then none starts again."""
+    for vm in m.vms:
+        ready(m, vm.name)
+    press_until_off(m, 'web')
+    ask(m, 'db', 'echo db says $((6*7))', 'db says 42')
+    m.process.send_signal(signal.SIGINT)
+
+
+def button_was_seen(m):
+    for vm in m.vms:
+        check(f'{vm.name}: power button'.encode() in m.log(vm.name), f'{vm.name} did not see its power button')
+    check(len(m.events('db', ('start',))) == 1, 'db was started again')
+
+
+def stopped_by_force(m):
+    """A VM that does not listen goes at the second signal."""
+    m.expect('web', '^SPIN ')
+    ready(m, 'db')
+    m.process.send_signal(signal.SIGINT)
+    m.wait_event('db', 'poweroff', seconds=20)
+    m.process.send_signal(signal.SIGINT)
+    m.wait_event('web', 'stopped', seconds=10)
 
 
 def crashed(m):

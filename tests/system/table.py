@@ -81,6 +81,14 @@ def ends():
     yield Test('end-timeout', [debian('web')], status=124, options=['--timeout', '6'], models=MICRO, groups='ends')
 
 
+def power():
+    """VMs are asked to power off, and stopped when they do not."""
+    yield Test('power-button', [debian('web', vcpus=2), debian('db', repeat=3)], options=cpus(2), script=scripts.power_button,
+               after=scripts.button_was_seen, groups='ends')
+    yield Test('power-force', [debian('web', 'spin', words='mezz.seconds=600'), debian('db', repeat=3)], script=scripts.stopped_by_force,
+               after=scripts.says('web: stopped: by request'), status=130, groups='ends')
+
+
 def many():
     """Several VMs."""
     yield Test('two-cpus', [debian('web', vcpus=2), debian('db', vcpus=2)], options=cpus(2),
@@ -213,4 +221,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
