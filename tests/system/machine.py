@@ -2,6 +2,7 @@
 """One `mezz run` under test: what its VMs say, what is typed for them, and what its events tell afterwards."""
 import pathlib
 import re
+import socket
 import subprocess
 import time
 
@@ -68,7 +69,9 @@ class Machine:
         lan = f'{{name: lan, uplink: {uplink}}}' if uplink else '{name: lan}'
         switches = f'switches: [{lan}]\n' if any('nics' in vm.keys for vm in vms) else ''
         config.write_text(switches + 'vms:\n' + ''.join(vm.yaml(build.resolve()) for vm in vms), encoding='utf-8')
+        self.monitor = self.folder / 'monitor'
         self.command = [str(build / 'mezz'), 'run', '--model', model, '--log', str(self.folder),
+                        '--qemu-args', f'-monitor unix:{self.monitor},server=on,wait=off',
                         '--timeout', str(int(timeout)), *options, str(config)]
         with open(self.folder / 'run.out', 'wb') as out:
             self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=out,
@@ -150,6 +153,19 @@ class Machine:
     def key(self, key):
         """A debug key of the kernel; what it shows is in the log `mezzanine`."""
         self.type('kernel', key)
+
+    def note_registers(self, times=3):
+        """Adds the registers of all physical CPUs to cpus.log, several times: where they are, and whether they move."""
+        with open(self.folder / 'cpus.log', 'ab') as out, socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.monitor))
+            s.settimeout(1)
+            for _ in range(times):
+                s.sendall(b'info registers -a\n')
+                try:
+                    while data := s.recv(65536):
+                        out.write(data)
+                except socket.timeout:
+                    continue
 
     # ---- the end
 

@@ -85,6 +85,8 @@ def kind_of_failure(machine, failure):
         time.sleep(2)
         return 'guest hangs, the hypervisor answers'
     except Failure:
+        if not machine.over():
+            machine.note_registers()
         return 'hypervisor hangs'
 
 
