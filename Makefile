@@ -50,7 +50,7 @@ KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-se
 
 KDIRS   := lib kernel/core kernel/x86 kernel/x86/svm kernel/vm devices devices/host_kernel
 # Folders that only one model has.
-KDIRS_mono := kernel/mono drivers drivers/nvme drivers/ahci drivers/virtio drivers/e1000e net storage
+KDIRS_mono := kernel/mono drivers drivers/nvme drivers/ahci drivers/amd_iommu drivers/virtio drivers/e1000e net storage
 KDIRS_micro := kernel/micro
 KSRC    := $(sort $(wildcard $(KDIRS:%=%/*.c) $(KDIRS:%=%/*.S)))
 ksrc     = $(KSRC) $(sort $(wildcard $(KDIRS_$(1):%=%/*.c)))

@@ -2,6 +2,7 @@
 // The mono model: the parts that only it has.
 #include "kernel/core/model.h"
 #include "drivers/ahci/ahci.h"
+#include "drivers/amd_iommu/amd_iommu.h"
 #include "drivers/e1000e/e1000e.h"
 #include "drivers/net.h"
 #include "drivers/nvme/nvme.h"
@@ -13,6 +14,7 @@
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
 #include "kernel/mono/nics.h"
+#include "kernel/mono/reachtest.h"
 #include "kernel/mono/rng.h"
 
 const char *const model_name = "mono";
@@ -21,12 +23,14 @@ void model_init(void)
 {
 	log_line("model: mono, I/O is the kernel's");
 	log_line("pci: %u functions", pci_scan());
+	amd_iommu_init();
 	nvme_init();
 	virtio_disk_init();
 	e1000e_init();
 	virtio_nic_init();
 	ahci_init();
 	disktest_run();
+	reachtest_run();
 	nics_init();
 	rng_init();
 }

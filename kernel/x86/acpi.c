@@ -241,6 +241,8 @@ static void read_table(struct acpi_info *info, u64 a, acpi_map_fn *map)
 		read_fadt(info, &t, map);
 	else if (has_name(&t, "MCFG"))
 		read_mcfg(info, &t);
+	else if (has_name(&t, "IVRS"))
+		info->ivrs = t.bytes, info->ivrs_size = t.size;
 }
 
 static void set_defaults(struct acpi_info *info)

@@ -39,6 +39,9 @@ struct acpi_info {
 		u8 first_bus, last_bus;
 	} ecams[ACPI_MAX_ECAMS];
 
+	const u8 *ivrs; // AMD's table of IOMMUs, whole, with a good checksum; NULL: there is none
+	u32 ivrs_size;
+
 	struct acpi_register pm1a_control, pm1b_control;
 	struct acpi_register pm_timer;
 	bool pm_timer_32; // it has 32 bits, not 24

@@ -7,6 +7,7 @@ from typing import Callable, Optional
 import disks
 import firmware
 import hostile
+import iommu
 import networks_of
 import scripts
 import uplinks
@@ -152,6 +153,20 @@ def native_disks():
     yield Test('disk-sata-error', [], alone=disks.one_bad_sector(SATA), models=MONO, groups='disks')
 
 
+def iommus():
+    """AMD's IOMMU in the machine. The last two show that the test of what is reached can fail."""
+    virtio = '-device virtio-blk-pci,drive=d0,disable-legacy=on'
+    for name, device in (('nvme', NVME), ('sata', SATA), ('virtio', f'{virtio},iommu_platform=on')):
+        yield Test(f'iommu-{name}', [], alone=iommu.reaches(device, iommu.BLOCKED), models=MONO, groups='iommu')
+    yield Test('iommu-nvme-stall', [], alone=iommu.stalled(NVME), models=MONO, groups='iommu')
+    for name, device in (('e1000e', 'e1000e'), ('virtio-net', 'virtio-net-pci,disable-legacy=on,iommu_platform=on')):
+        yield Test(f'iommu-{name}', [], alone=uplinks.works(name, f'amd-iommu -device {device}'), models=MONO, groups='iommu')
+    yield Test('iommu-vm', [], alone=iommu.vm, models=MONO, groups='iommu')
+    yield Test('iommu-off', [], alone=iommu.reaches(NVME, iommu.REACHED, 'iommu=off', 'iommu: off'), models=MONO, groups='iommu')
+    yield Test('iommu-past', [], alone=iommu.reaches(virtio, iommu.REACHED, said='its DMA goes past the IOMMU'), models=MONO,
+               groups='iommu')
+
+
 def firmwares():
     """A disk as its owner left it."""
     yield Test('firmware-disk', [], alone=firmware.boots_again, models=MONO, groups='firmware')
@@ -221,4 +236,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
