@@ -43,7 +43,9 @@ SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-sh
 HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c \
 	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% \
 	   devices/virtio_net% kernel/mono/nic% kernel/mono/uplink.c net/% drivers/net.c \
-	   drivers/e1000e/e1000e.c drivers/virtio/virtio_nic.c drivers/virtio/vring.c
+	   drivers/e1000e/e1000e.c drivers/virtio/virtio_nic.c drivers/virtio/vring.c \
+	   devices/virtio_blk% kernel/mono/disk.c kernel/mono/disk_% drivers/block.c drivers/block_piece.c \
+	   drivers/nvme/nvme_io.c drivers/nvme/nvme_ring.c
 optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,$(SMALL)))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
 	   -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments

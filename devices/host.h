@@ -39,6 +39,16 @@ void host_timer_set(struct host_timer *t, u64 delay_ns);
 void host_timer_cancel(struct host_timer *t);
 void host_timer_destroy(struct host_timer *t);
 
+// Work that is put off until the guest has nothing else to do. While it is on, fn is called, like any entry of the
+// device, each time a vcpu (its index in the VM) is about to sleep: what it raises then wakes that vcpu at once. It is no
+// promise that this happens soon: a timer has to bound the time. Zeroed but for fn when it is first set.
+struct host_rest {
+	void (*fn)(struct host_rest *r, unsigned vcpu);
+	struct host_rest *next; // the host's, as the next
+	bool on;
+};
+void host_rest_set(struct host *h, struct host_rest *r, bool on);
+
 // Output of the VM's console: takes as many bytes as there is room for now and returns how many. What was not taken
 // the device offers again: when the host calls it because there is room, or after a while.
 size_t host_console_write(struct host *h, const u8 *bytes, size_t len);
@@ -95,6 +105,7 @@ struct host_block_info {
 	u32 block_size;     // bytes; sector and count of a request must be whole blocks
 	u32 physical_block; // bytes, what the store writes at once; a power of two times block_size
 	bool read_only, discard, zero;
+	bool immediate;   // most requests are done before submit returns
 	u32 max_segments; // that are useful in a READ or WRITE; more are taken, too
 	u64 max_sectors;  // of one DISCARD or ZERO
 	char id[20];      // for people; not terminated when it is full

@@ -116,6 +116,7 @@ static bool request_take(struct virtio_blk *b, unsigned i)
 	s = slot_take(b);
 	s->head = c.head;
 	s->queue = (u16)i;
+	virtio_blk_pace_took(&b->pace[i]);
 	virtqueue_next(q);
 	switch (virtio_blk_parse(b, s, q, &c, &answer)) {
 	case VIRTIO_BLK_SUBMIT:
@@ -131,6 +132,44 @@ static bool request_take(struct virtio_blk *b, unsigned i)
 	return true;
 }
 
+// Asks the driver to notify of the next chains; true when they are there already.
+static bool queue_ask(struct virtio_blk *b, unsigned i)
+{
+	struct virtqueue *q = &b->queue[i];
+	u16 goal = host_block_info(b->store)->immediate && q->event_idx ? b->pace[i].goal : 1;
+
+	b->aged &= ~(1u << i);
+	if (goal > 1)
+		b->unasked |= 1u << i;
+	else
+		b->unasked &= ~(1u << i);
+	return virtqueue_await(q, (u16)(goal - 1));
+}
+
+// Looks whether there are chains of which the driver was not to tell. If so the queue waits to be served; else the
+// driver shall tell of the next one.
+static void queue_look(
+	struct virtio_blk *b, unsigned i, void (*wrong)(struct virtio_blk_pace *p, u16 n))
+{
+	u16 n = virtqueue_available(&b->queue[i]);
+
+	b->unasked &= ~(1u << i);
+	b->aged &= b->unasked;
+	wrong(&b->pace[i], n);
+	if (n || virtqueue_set_kicks(&b->queue[i], true))
+		b->waiting |= 1u << i;
+}
+
+static void look_later(struct virtio_blk *b)
+{
+	if (b->unasked && !b->look.armed)
+		host_timer_set(&b->look, VIRTIO_BLK_LOOK_NS);
+	else if (!b->unasked && b->look.armed)
+		host_timer_cancel(&b->look);
+	if (b->rest.on != (b->unasked != 0))
+		host_rest_set(b->dev.host, &b->rest, b->unasked);
+}
+
 // Takes what is available in queue i: a ring full at most, and while there are slots; else it goes on waiting.
 static void queue_serve(struct virtio_blk *b, unsigned i)
 {
@@ -144,7 +183,7 @@ static void queue_serve(struct virtio_blk *b, unsigned i)
 				return;
 			}
 		} while (request_take(b, i));
-	} while (virtqueue_set_kicks(&b->queue[i], true));
+	} while (queue_ask(b, i));
 }
 
 // Serves the queues that wait, and tells the driver what was done meanwhile. Beginning with another queue each time
@@ -165,6 +204,7 @@ static void serve(struct virtio_blk *b)
 	b->used = 0;
 	if (b->waiting && b->spare && !b->paused)
 		host_timer_set(&b->later, PAUSE_NS);
+	look_later(b);
 }
 
 // ---------------------------------------------------------------- entries
@@ -189,8 +229,42 @@ static void blk_notify(struct virtio_device *d, unsigned queue)
 {
 	struct virtio_blk *b = blk_of(d);
 
+	if (b->pace[queue].goal == 1 || b->unasked & 1u << queue)
+		virtio_blk_pace_reached(&b->pace[queue]);
 	b->waiting |= 1u << queue;
 	serve(b);
+}
+
+// Looks at those queues of the set that may have something.
+static void look(struct virtio_blk *b, u32 queues, void (*wrong)(struct virtio_blk_pace *p, u16 n))
+{
+	if (b->inside || !virtio_running(&b->dev))
+		return;
+	for (unsigned i = 0; i < b->dev.queues; i++)
+		if (b->unasked & queues & 1u << i)
+			queue_look(b, i, wrong);
+	if (b->waiting)
+		serve(b);
+	else
+		look_later(b);
+	virtio_check(&b->dev);
+}
+
+static void blk_look(struct host_timer *t)
+{
+	struct virtio_blk *b = container_of(t, struct virtio_blk, look);
+	u32 aged = b->aged;
+
+	b->aged = b->unasked;
+	look(b, aged, virtio_blk_pace_late);
+}
+
+static void blk_rest(struct host_rest *r, unsigned vcpu)
+{
+	struct virtio_blk *b = container_of(r, struct virtio_blk, rest);
+
+	if (b->unasked & 1u << vcpu % b->dev.queues)
+		look(b, 1u << vcpu % b->dev.queues, virtio_blk_pace_slept);
 }
 
 static void blk_later(struct host_timer *t)
@@ -215,7 +289,10 @@ static void blk_reset(struct virtio_device *d)
 	struct virtio_blk *b = blk_of(d);
 
 	host_timer_cancel(&b->later);
-	b->waiting = b->used = 0;
+	b->waiting = b->used = b->unasked = b->aged = 0;
+	look_later(b);
+	for (unsigned i = 0; i < d->queues; i++)
+		virtio_blk_pace_reset(&b->pace[i]);
 	d->resetting = true;
 	if (b->in_flight)
 		host_block_cancel(b->store);
@@ -315,14 +392,21 @@ void virtio_blk_init(
 		b->slot[i].request.done = request_done;
 		slot_free(&b->slot[i]);
 	}
+	for (unsigned i = 0; i < queues; i++)
+		virtio_blk_pace_reset(&b->pace[i]);
 	virtio_init(&b->dev);
 	host_timer_init(h, &b->later, blk_later);
+	host_timer_init(h, &b->look, blk_look);
+	b->rest.fn = blk_rest;
 	host_block_on_idle(store, blk_idle, b);
 }
 
 void virtio_blk_destroy(struct virtio_blk *b)
 {
 	host_timer_destroy(&b->later);
+	host_timer_destroy(&b->look);
+	if (b->rest.on)
+		host_rest_set(b->dev.host, &b->rest, false);
 }
 
 void virtio_blk_pause(struct virtio_blk *b, bool on)

@@ -223,6 +223,13 @@ static bool queue_pending(struct virtqueue *q, u16 *pending)
 	return *pending <= q->s.size || queue_break(q, "available index jumped");
 }
 
+u16 virtqueue_available(struct virtqueue *q)
+{
+	u16 pending;
+
+	return queue_usable(q) && queue_pending(q, &pending) ? pending : 0;
+}
+
 bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c)
 {
 	u16 pending;

@@ -69,6 +69,9 @@ void virtqueue_enable(struct virtqueue *q);
 // queue is broken. A chain of more than c->max segments breaks it.
 bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c);
 
+// How many chains are available now; 0 if the queue is broken or not enabled.
+u16 virtqueue_available(struct virtqueue *q);
+
 // Takes the chain that virtqueue_peek showed.
 void virtqueue_next(struct virtqueue *q);
 

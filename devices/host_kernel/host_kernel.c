@@ -110,3 +110,21 @@ void host_timer_destroy(struct host_timer *t)
 {
 	timer_cancel_sync(&kernel_timer(t)->timer);
 }
+
+// What is set while the list is gone through comes in at its front, and is not called in that round.
+void host_rest_set(struct host *h, struct host_rest *r, bool on)
+{
+	struct host_rest **at = &h->vm->rest;
+
+	if (r->on == on)
+		return;
+	r->on = on;
+	if (on) {
+		r->next = *at;
+		WRITE_ONCE(*at, r);
+		return;
+	}
+	while (*at != r)
+		at = &(*at)->next;
+	WRITE_ONCE(*at, r->next);
+}

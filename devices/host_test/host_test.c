@@ -129,6 +129,27 @@ void host_test_advance(struct host *h, u64 ns)
 	}
 }
 
+void host_rest_set(struct host *h, struct host_rest *r, bool on)
+{
+	struct host_rest *from = on ? NULL : r;
+
+	r->on = on;
+	for (unsigned i = 0; i < HOST_TEST_RESTS; i++) {
+		if (h->rest[i] != from)
+			continue;
+		h->rest[i] = on ? r : NULL;
+		return;
+	}
+	abort();
+}
+
+void host_test_rest(struct host *h, unsigned vcpu)
+{
+	for (unsigned i = 0; i < HOST_TEST_RESTS; i++)
+		if (h->rest[i])
+			h->rest[i]->fn(h->rest[i], vcpu);
+}
+
 size_t host_console_write(struct host *h, const u8 *bytes, size_t len)
 {
 	size_t n = MIN(len, h->console_room);

@@ -11,6 +11,7 @@
 #define HOST_TEST_HOLE    20u // this page is not RAM
 #define HOST_TEST_MSIS    64u
 #define HOST_TEST_TIMERS  8u
+#define HOST_TEST_RESTS   4u
 #define HOST_TEST_CONSOLE 16384u
 
 struct host_net {
@@ -39,6 +40,8 @@ struct host {
 	u8 random; // the next byte of host_random; each is one more than the one before
 	u64 randoms;
 
+	struct host_rest *rest[HOST_TEST_RESTS];
+
 	struct host_net net;       // what a card is to be given
 	u32 net_frames;            // that were sent
 	u32 net_rooms;             // calls of host_net_room
@@ -52,3 +55,6 @@ void host_test_destroy(struct host *h);
 
 // Time goes on; timers that are due fire.
 void host_test_advance(struct host *h, u64 ns);
+
+// A vcpu of the guest is about to sleep.
+void host_test_rest(struct host *h, unsigned vcpu);

@@ -19,6 +19,9 @@ const char *model_vm_create(struct vm *vm);
 // model posts WORK_REAP when it has, and is asked again. The list of VMs is locked.
 bool model_vm_quiet(struct vm *vm);
 
+// A vcpu of a VM with vm->rest is about to sleep: does what was put off until then. Takes vm->lock.
+void model_vm_rest(struct vm *vm, unsigned vcpu);
+
 // It is quiet, or never ran; what model_vm_create made, if it was called, goes. No lock held.
 void model_vm_destroy(struct vm *vm);
 

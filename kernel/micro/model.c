@@ -36,4 +36,10 @@ void model_vm_destroy(struct vm *vm)
 	(void)vm;
 }
 
+void model_vm_rest(struct vm *vm, unsigned vcpu)
+{
+	(void)vm;
+	(void)vcpu;
+}
+
 void model_work(void) {}

@@ -105,7 +105,7 @@ static enum host_block_status transfer_piece(
 	}
 	if (!from || !to)
 		return HOST_BLOCK_NOT_RAM;
-	memcpy(to, from, n);
+	(memcpy)(to, from, n); // the function: what compilers put in its place is longer
 	p->offset += (u32)n;
 	*moved = n;
 	return HOST_BLOCK_OK;
@@ -279,6 +279,7 @@ struct host_block *disk_image_create(
 			.physical_block = (u32)PAGE_SIZE,
 			.read_only = !writable,
 			.discard = writable,
+			.immediate = true,
 			.zero = writable,
 			.max_segments = 126,
 			.max_sectors = 64 * MiB / SECTOR,

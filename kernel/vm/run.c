@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Running a vcpu: its events, what is injected, and the loop of entries and exits.
+#include "kernel/core/model.h"
 #include "kernel/core/trace.h"
 #include "kernel/vm/linear.h"
 #include "kernel/x86/vcpu_state.h"
@@ -118,6 +119,8 @@ void vcpu_halt(struct vcpu *v)
 // In HLT, with nothing to be delivered: false when it went to sleep. True: look at its events again.
 static bool sleep(struct vcpu *v, struct pcpu *p)
 {
+	if (READ_ONCE(v->vm->rest))
+		model_vm_rest(v->vm, v->id);
 	p->current = NULL; // from here on a wake must reach the scheduler
 	if (!(READ_ONCE(v->events) & ~v->deferred) && sched_block(&v->sched))
 		return false;

@@ -46,6 +46,7 @@ struct vm {
 	struct vm_input input;      // under the list's lock (vm_list.h): typed, not taken yet
 	struct vm_disks *disks;     // v: the model's (model_vm_create)
 	struct vm_rng *rng;         // v: the model's
+	struct host_rest *rest;     // v: its devices' work for when a vcpu sleeps (host.h)
 	u64 promised;               // a: frames promised to its disks beyond its RAM, not taken yet
 	struct vm_devices *devices; // v: its virtual devices (devices/host_kernel/vm_devices.h)
 	bool pc_made;               // pc_init has been called

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A virtio-blk behind its PCI function before a store that delays and fails: registers, rings, chains and completions in
 // any order; and its saved state, as it is and damaged.
-// link: devices/virtio_blk.c devices/virtio_blk_request.c
+// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c
 // link: devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio_pci_state.c
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c
 // link: devices/host_test/host_test.c devices/host_test/host_test_block.c
@@ -57,6 +57,7 @@ static void invariants(const struct machine *m)
 	MUST(spare + m->b.in_flight == VIRTIO_BLK_SLOTS);
 	MUST(m->b.in_flight == m->store->queued);
 	MUST(!m->b.inside);
+	MUST(m->b.rest.on == (m->b.unasked != 0));
 	MUST(!d->resetting || (m->b.in_flight && d->status == VIRTIO_NEEDS_RESET));
 	MUST(!(d->status & VIRTIO_FEATURES_OK) || !(d->accepted & ~d->offered));
 	MUST(!(d->status & VIRTIO_DRIVER_OK) || d->status & VIRTIO_FEATURES_OK);
@@ -188,9 +189,14 @@ static void step(struct machine *m, struct input *in)
 		break;
 	case 12:
 		virtio_blk_pause(&m->b, arg & 1);
+		if (arg & 2) // as after many requests
+			m->b.pace[arg >> 3].goal = (u16)(1 + (arg & 4) * 7);
 		break;
 	case 13:
-		host_test_advance(m->h, (u64)arg * 200000);
+		if (arg & 8)
+			host_test_rest(m->h, arg & 3);
+		else
+			host_test_advance(m->h, (u64)arg * 200000);
 		break;
 	case 14:
 		driver_start(m, input_u8(in));
@@ -214,6 +220,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if (!m.h) {
 		m.h = host_test_create();
 		m.store = host_test_block_create(m.h, SECTORS);
+		m.store->info.immediate = true;
 	}
 	host_test_clear(m.h);
 	m.store->delay = m.store->cancels = false;
