@@ -40,7 +40,8 @@ static struct host_block *store_create(struct vm *vm, const struct bundle_disk *
 
 static const char *disk_create(struct vm *vm, unsigned line)
 {
-	unsigned queues = MIN(vm->vcpu_count, VIRTIO_BLK_QUEUES), n = vm->disks->count;
+	// Two at least: see put_madt in kernel/vm/acpi_tables.c.
+	unsigned queues = MIN(MAX(vm->vcpu_count, 2u), VIRTIO_BLK_QUEUES), n = vm->disks->count;
 	const char *why = "not enough free memory for its disks";
 	struct disk *disk = &vm->disks->disk[n];
 	struct bundle_disk d;

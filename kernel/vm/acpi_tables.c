@@ -36,6 +36,9 @@
 #define MADT_LAPIC_NMI  4u
 #define INTI_LEVEL_HIGH 0x000du
 
+// Of a processor's entry: it is there; it is a place where one could be.
+enum { CPU_ENABLED = 1, CPU_ONLINE_CAPABLE = 2 };
+
 struct acpi_header {
 	u8 signature[4];
 	u32 length;
@@ -108,7 +111,7 @@ struct acpi_madt {
 	u32 flags;
 	struct {
 		u8 type, length, uid, apic_id;
-		u32 enabled;
+		u32 flags;
 	} __attribute__((packed))
 	cpu[BUNDLE_MAX_VCPUS]; // cut to the number of vcpus, then the tail follows
 } __attribute__((packed));
@@ -243,6 +246,8 @@ static u32 put_fadt(struct writer *w, u32 facs, u32 dsdt)
 	return put_table(w, &f);
 }
 
+// A VM with one vcpu, and with disks or cards, has a place for a second: Linux then gives its disks more than one queue,
+// and puts no I/O scheduler with a thread of its own between a request and a disk that has more than one.
 static u32 put_madt(struct writer *w)
 {
 	struct acpi_madt m;
@@ -258,16 +263,17 @@ static u32 put_madt(struct writer *w)
 	};
 	u8 bytes[sizeof(m) + sizeof(tail)];
 	u32 cpus = MIN(w->vm->vcpu_count, BUNDLE_MAX_VCPUS);
-	size_t head = offsetof(struct acpi_madt, cpu) + cpus * sizeof(m.cpu[0]);
+	u32 places = MAX(cpus, w->vm->config->io_count ? 2u : 0u);
+	size_t head = offsetof(struct acpi_madt, cpu) + places * sizeof(m.cpu[0]);
 
 	header_fill(&m.header, "APIC", 4, head + sizeof(tail));
 	m.lapic = (u32)GPA_LAPIC;
 	m.flags = MADT_PCAT;
-	for (u32 i = 0; i < cpus; i++) {
+	for (u32 i = 0; i < places; i++) {
 		m.cpu[i].type = MADT_LAPIC;
 		m.cpu[i].length = sizeof(m.cpu[i]);
 		m.cpu[i].uid = m.cpu[i].apic_id = (u8)i;
-		m.cpu[i].enabled = 1;
+		m.cpu[i].flags = i < cpus ? CPU_ENABLED : CPU_ONLINE_CAPABLE;
 	}
 	memcpy(bytes, &m, head);
 	memcpy(bytes + head, &tail, sizeof(tail));

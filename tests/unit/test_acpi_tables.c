@@ -6,7 +6,7 @@
 
 static u64 rsdp;
 
-static int setup(u32 vcpus)
+static int setup_io(u32 vcpus, u32 io)
 {
 	gpa_t at;
 	int err;
@@ -14,9 +14,16 @@ static int setup(u32 vcpus)
 	pc_fake_reset();
 	guest_ram_make(2 * MiB, 0);
 	vm.vcpu_count = vcpus;
+	config.io_count = io;
+
 	err = acpi_tables_write(&vm, &at);
 	rsdp = at.v;
 	return err;
+}
+
+static int setup(u32 vcpus)
+{
+	return setup_io(vcpus, 0);
 }
 
 static u8 sum(u64 at, u64 size)
@@ -89,6 +96,26 @@ TEST(fadt)
 	CHECK_EQ(guest_ram[fadt + 128], PC_RESET_VALUE);
 	CHECK_EQ(ram64(fadt + 152), VPM_PORT); // X_PM1a_EVT
 	CHECK_EQ(ram64(fadt + 212), VPM_PORT_TMR);
+}
+
+// Where there are disks or cards there is a place for a second processor.
+TEST(madt_has_a_second_place)
+{
+	u64 madt;
+
+	CHECK_EQ(setup_io(1, 1), 0);
+	madt = find("APIC");
+	check_table(madt, "APIC");
+	CHECK_EQ(ram32(madt + 44), 0x0800);
+	CHECK_EQ(ram32(madt + 48), 1); // enabled
+	CHECK_EQ(ram32(madt + 52), 0x01010800);
+	CHECK_EQ(ram32(madt + 56), 2); // not enabled, online capable
+	CHECK(guest_ram[madt + 60] != 0);
+	CHECK_EQ(setup_io(2, 1), 0);
+	madt = find("APIC");
+	CHECK_EQ(ram32(madt + 48), 1);
+	CHECK_EQ(ram32(madt + 56), 1);
+	CHECK(guest_ram[madt + 60] != 0);
 }
 
 TEST(madt_lists_every_cpu)
