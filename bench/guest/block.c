@@ -37,13 +37,13 @@ static void blk_seq(int fd, int wr, u64 size, const char *name)
 	measure_value(name, (double)n * (double)bs / 1048576.0 / ((double)t / 1e9), "MiB/s");
 }
 
-static void blk_rand(int fd, int wr, int qd, u64 size, const char *name)
+static void blk_rand(int fd, int wr, int qd, long requests, u64 size, const char *name)
 {
 	aio_context_t ctx = 0;
 	struct iocb cb[64], *p;
 	struct io_event ev[64];
 	char *buf;
-	long total = measure_scaled(qd == 1 ? 600 : 4000), issued = 0, done = 0;
+	long total = measure_scaled(requests), issued = 0, done = 0;
 	u64 r = 42, t;
 	if (syscall(SYS_io_setup, 64, &ctx) ||
 		posix_memalign((void **)&buf, 4096, (size_t)qd * 4096))
@@ -89,25 +89,60 @@ static void blk_rand(int fd, int wr, int qd, u64 size, const char *name)
 	measure_value(name, (double)total / ((double)t / 1e9), "IOPS");
 }
 
-void block_tests(const char *dev)
+// Waits for the device; its size in *size. -1: it cannot be used, which was said.
+static int device_open(const char *dev, u64 *size)
 {
 	int fd = -1;
-	u64 size = 0;
 	for (int i = 0; i < 100 && fd < 0; i++) {
 		fd = open(dev, O_RDWR | O_DIRECT);
 		if (fd < 0)
 			usleep(100000);
 	}
-	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) || size < (1 << 20)) {
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, size) || *size < (1 << 20)) {
 		measure_info("blk: %s: %s", dev, strerror(errno));
-		return;
+		return -1;
 	}
+	return fd;
+}
+
+// Only the random reads with 16 requests in flight; the host counts exits meanwhile.
+void block_depth_tests(const char *dev)
+{
+	u64 size;
+	int fd = device_open(dev, &size);
+	if (fd < 0)
+		return;
+	blk_rand(fd, 0, 16, 4000, size, "blk_randread_4k_qd16");
+	close(fd);
+}
+
+// A disk that is an emulated NVMe controller's, here or below the hypervisor.
+void nvme_tests(const char *dev)
+{
+	u64 size;
+	int fd = device_open(dev, &size);
+	if (fd < 0)
+		return;
+	blk_rand(fd, 0, 32, 500, size, "nvme_warm_up");
+	blk_rand(fd, 0, 1, 3000, size, "nvme_randread_4k_qd1");
+	blk_rand(fd, 0, 32, 12000, size, "nvme_randread_4k_qd32");
+	blk_rand(fd, 1, 1, 3000, size, "nvme_randwrite_4k_qd1");
+	blk_rand(fd, 1, 32, 12000, size, "nvme_randwrite_4k_qd32");
+	close(fd);
+}
+
+void block_tests(const char *dev)
+{
+	u64 size;
+	int fd = device_open(dev, &size);
+	if (fd < 0)
+		return;
 	measure_value("blk_size", (double)size, "B");
 	blk_seq(fd, 0, size, "blk_seqread_1m");
 	blk_seq(fd, 1, size, "blk_seqwrite_1m");
-	blk_rand(fd, 0, 1, size, "blk_randread_4k_qd1");
-	blk_rand(fd, 1, 1, size, "blk_randwrite_4k_qd1");
-	blk_rand(fd, 0, 16, size, "blk_randread_4k_qd16");
-	blk_rand(fd, 1, 16, size, "blk_randwrite_4k_qd16");
+	blk_rand(fd, 0, 1, 600, size, "blk_randread_4k_qd1");
+	blk_rand(fd, 1, 1, 600, size, "blk_randwrite_4k_qd1");
+	blk_rand(fd, 0, 16, 4000, size, "blk_randread_4k_qd16");
+	blk_rand(fd, 1, 16, 4000, size, "blk_randwrite_4k_qd16");
 	close(fd);
 }

@@ -147,6 +147,10 @@ static void run_tests(const char *tests, int two)
 	}
 	if (has(tests, "blk"))
 		block_tests(arg("rig.disk", "/dev/vda"));
+	if (has(tests, "blk16"))
+		block_depth_tests(arg("rig.disk", "/dev/vda"));
+	if (has(tests, "nvme"))
+		nvme_tests(arg("rig.disk", "/dev/vda"));
 	if (has(tests, "lo")) {
 		net_up("lo", 0, 0);
 		net_loopback_tests();

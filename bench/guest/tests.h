@@ -7,7 +7,10 @@ void memory_tests(void); // memory.c: pages that are new to the VM
 void exit_tests(void);   // exits.c: instructions that may exit; the ring-0 ones through rigbench.ko
 void timer_tests(void);  // exits.c: how late a sleep ends
 void ipi_tests(void);    // cpu.c: two processes on two CPUs
-void block_tests(const char *device);     // block.c: O_DIRECT on a block device
+void block_tests(const char *device); // block.c: O_DIRECT on a block device
+void block_depth_tests(
+	const char *device);              // block.c: of these, one with several requests in flight
+void nvme_tests(const char *device);      // block.c: the same on an emulated NVMe disk
 void net_tests(const char *ip, int port); // net.c: TCP with the server at ip:port
 void net_loopback_tests(void);            // net.c: the same within the guest
 enum { NET_TRIPS = 1, NET_BULK = 2 };

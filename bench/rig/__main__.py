@@ -6,6 +6,7 @@
   bench rows PATTERN [--peers A,B]       only the rows whose names match, by icount
   bench guests [--peers A,B]             the network between two guests, and mono's exits for each frame
   bench card [--card MODEL] [--reps N]   the network through the machine's card: native and mono in turns
+  bench nvme [--reps N]                  a disk of the machine: native and mono in turns, wall time
   bench path FUNCTION [--skip N]         instructions by function, from one call of a kernel function to the next
   bench run PEER [...]                   runs of one peer in one mode
   bench all [--reps N]                   every peer in every mode, then the report
@@ -14,18 +15,21 @@
 """
 import argparse, re, sys
 
-from . import goals, machine, network, path, paths, report, sizes
+from . import goals, machine, network, path, paths, report, results, sizes
 from .build import build
 from .peers import PEERS
 from .results import derive, markdown, number, summary
 from .run import DEFAULT_TESTS, Options, run
 
-GOAL_TESTS = "mem,cpu,exit,timer"
+GOAL_TESTS = "mem,cpu,exit,timer,blk"
+EXITS_ROW, EXITS_REQUESTS = "blk_exits_per_io_qd16", 4000  # as in guest/block.c
+NVME_PEERS = ("native", "mezzanine-mono")
+NVME_REPS = 5
 GOAL_PEERS = "native,xen,kvm,mezzanine-micro,mezzanine-mono"
 OWN_PEERS = "mezzanine-micro,mezzanine-mono"
 # The tests that the rows of a group come from.
 GROUPS = (("mem_touch", "mem"), ("exit_", "exit"), ("ring0", "exit"), ("noexit", "exit"), ("timer", "timer"),
-          ("ipi", "ipi,exit"), ("blk", "blk"), ("net_lo", "lo"), ("net", "net"), ("", "cpu"))
+          ("ipi", "ipi,exit"), ("blk_exits", "blk16"), ("blk", "blk"), ("net_lo", "lo"), ("net", "net"), ("", "cpu"))
 
 
 def chosen(names):
@@ -47,10 +51,26 @@ def hold_for(peer):
     return 6 if peer.host_image else 0  # the host side reads its memory while the guest holds still
 
 
-def command_goals(o):
+def exits_per_request(peer):
+    """Two runs, the second with twice as many requests: what it has more is theirs."""
+    runs = [run_again(peer, Options("icount", "blk16", scale, label="exits"))[-1] for scale in (100, 200)]
+    return results.exits_per_request(runs, EXITS_ROW, EXITS_REQUESTS)
+
+
+def nvme_runs(peers, reps):
     runs = {}
+    for _ in range(reps):
+        for peer in peers:
+            runs.setdefault((peer.name, "nvme"), []).extend(run_again(peer, Options("wall1", "nvme", label="nvme")))
+    return runs
+
+
+def command_goals(o):
+    runs = nvme_runs([p for p in chosen(o.peers) if p.name in NVME_PEERS], max(o.reps, NVME_REPS))
     for peer in chosen(o.peers):
         runs[peer.name, "icount"] = run_again(peer, Options("icount", GOAL_TESTS, hold=hold_for(peer)))
+        if peer.name == "mezzanine-mono":
+            runs[peer.name, "icount"] += exits_per_request(peer)
     for _ in range(o.reps):  # in turns, so that other load of the machine meets them all
         for peer in chosen(o.peers):
             runs.setdefault((peer.name, "wall1"), []).extend(run_again(peer, Options("wall1", "none")))
@@ -58,6 +78,13 @@ def command_goals(o):
     others = [p for p in network.OTHERS if p.split("-")[0] in kinds]
     guests = network.measure_guests(run_again, others) if network.OWN in o.peers.split(",") else None
     return 0 if goals.Report(runs).show(guests) else 1
+
+
+def command_nvme(o):
+    report_ = goals.Report(nvme_runs([PEERS[p] for p in NVME_PEERS], o.reps))
+    print(report_.speed("nvme", goals.NVME))
+    print("\n".join("MISSED: " + m for m in report_.missed))
+    return 1 if report_.missed else 0
 
 
 def command_exits(o):
@@ -72,6 +99,8 @@ def command_rows(o):
     names = [n for n in names if re.search(o.pattern, n)] or paths.fail("no row matches " + o.pattern)
     tests = {t for n in names for t in next(t for p, t in GROUPS if n.startswith(p)).split(",")}
     runs = {p.name: run(p, Options("icount", ",".join(sorted(tests)))) for p in chosen(o.peers)}
+    if EXITS_ROW in names and "mezzanine-mono" in runs:
+        runs["mezzanine-mono"] += exits_per_request(PEERS["mezzanine-mono"])
     for rs in runs.values():
         for r in rs:
             derive(r)
@@ -135,10 +164,11 @@ def parser():
         return p
     for name, function, peers in (("goals", command_goals, GOAL_PEERS), ("exits", command_exits, OWN_PEERS),
                                   ("rows", command_rows, "native," + OWN_PEERS),
+                                  ("nvme", command_nvme, ",".join(NVME_PEERS)),
                                   ("all", command_all, ",".join(PEERS))):
         p = add(name, function)
         p.add_argument("--peers", default=peers)
-        p.add_argument("--reps", type=int, default=1)
+        p.add_argument("--reps", type=int, default=NVME_REPS if name == "nvme" else 1)
         if name == "rows":
             p.add_argument("pattern", help="a regular expression")
         if name == "all":

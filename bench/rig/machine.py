@@ -37,12 +37,26 @@ def card_words(port):
     return "rig.ip=10.0.2.15 rig.peer=10.0.2.2 rig.port=%d" % port
 
 
-def disk(more=""):
-    """The machine's virtio disk: a raw image of 128 MiB in the page cache."""
+def image():
+    """A raw image of 128 MiB."""
     image = os.path.join(paths.IMAGES, "disk.raw")
     if not os.path.exists(image):
         with open(image, "wb") as f:
             for _ in range(128):
                 f.write(bytes(range(256)) * 4096)
-    return ["-drive", "id=d0,if=none,format=raw,cache=unsafe,aio=threads,file=" + image,
-            "-device", "virtio-blk-pci,drive=d0" + ("," + more if more else "")]
+    return image
+
+
+def drive():
+    """That image in the page cache of the machine below."""
+    return ["-drive", "id=d0,if=none,format=raw,cache=unsafe,aio=threads,file=" + image()]
+
+
+def disk(more=""):
+    """The machine's virtio disk."""
+    return drive() + ["-device", "virtio-blk-pci,drive=d0" + ("," + more if more else "")]
+
+
+def nvme():
+    """An NVMe disk instead."""
+    return drive() + ["-device", "nvme,serial=bench,drive=d0"]

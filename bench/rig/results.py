@@ -76,6 +76,17 @@ def summary(runs, name):
     return median, (max(values) - min(values)) / median * 100 if median else 0
 
 
+def exits_per_request(runs, name, requests):
+    """Into the first result of `runs`: how many exits each request more costs, from two runs of the test with
+    `requests` at 100 per cent that differ by their scale."""
+    good = [r for r in runs if r["ok"] and "exits" in r]
+    if len(good) == 2:
+        few, many = (sum(r["exits"].values()) for r in good)
+        scale = good[1]["scale"] - good[0]["scale"]
+        good[0]["bench"][name], good[0]["unit"][name] = (many - few) / (requests * scale / 100), "exits"
+    return good
+
+
 def host_value(res, name):
     """A number of the host side without its unit; None when it is not there."""
     value = res["kv"].get(name, "").split()

@@ -19,7 +19,7 @@ class Options:
         self.cpus = machine.cpus(mode)
         self.memory = machine.GUEST_MEMORY
         self.icount = mode == "icount"
-        self.disk = "ram" if self.icount else "virtio"
+        self.disk = "nvme" if "nvme" in tests.split(",") else "ram" if self.icount else "virtio"
         self.port = None  # of the network partner outside of the machine
         self.card = ""    # the machine's network card in tests with that partner; then Linux has all its drivers
         self.two = any(t.startswith("g2g") for t in tests.split(","))  # there is a second guest

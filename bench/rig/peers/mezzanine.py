@@ -5,6 +5,7 @@ import os, re, subprocess
 from .. import machine, paths
 from .peer import Peer
 
+DISKS = ("blk", "blk16", "nvme")  # tests of a disk
 _EVENT = re.compile(r"^\* (\w+)(?: guest)?(?: ((?!peer\b).*))?$")
 _EXITS = re.compile(r"\b(guest|peer): exits (\d+):(.*)$")
 _USE = re.compile(r"\bguest: processor (\d+) ms; RAM (\d+) of (\d+) KiB, tables (\d+) KiB, other (\d+) KiB")
@@ -14,13 +15,14 @@ _RAM = re.compile(r"\bboot: by \S+, (\d+) MiB of RAM")
 _PANIC = re.compile(r"\bpanic\b", re.I)
 
 
-def vm(name, options, memory, words, nic):
+def vm(name, options, memory, words, nic, disk=""):
     """A VM of CONFIG."""
     kernel, initrd = options.guest()
     return ("  - name: %s\n    memory: %dMiB\n    vcpus: %d\n    kernel: %s\n    initrd: %s\n"
-            "    cmdline: console=ttyS0 panic=-1 %s%s\n%s" % (
+            "    cmdline: console=ttyS0 panic=-1 %s%s\n%s%s" % (
                 name, memory, options.cpus, kernel, initrd, "" if options.loud else "quiet ", words,
-                "    nics: [{switch: lan}]\n" if nic else ""))
+                "    nics: [{switch: lan}]\n" if nic else "",
+                "    disks: [{%s, mode: rw}]\n" % disk if disk else ""))
 
 
 class Mezzanine(Peer):
@@ -37,12 +39,21 @@ class Mezzanine(Peer):
 
     def command(self, options):
         a = machine.command(options.mode, spare=1) + ["-kernel", self.elf(), "-initrd", self.bundle(options)]
-        return a + (machine.card(options.card) if options.port else [])
+        a += machine.card(options.card) if options.port else []
+        if options.disk == "nvme":
+            return a + machine.nvme()
+        return a + (machine.disk() if options.disk == "virtio" and self.model == "mono" else [])
 
     def tests(self, options):
-        """No virtio disk yet; a network with mono only, to the outside with a card only."""
-        tests = [t for t in options.tests.split(",") if t != "blk" and (t != "net" or options.port)]
-        return [t for t in tests if self.model == "mono" or not t.startswith(("g2g", "net"))] or ["none"]
+        """Disks and a network with mono only, a network to the outside with a card only."""
+        tests = [t for t in options.tests.split(",") if t != "net" or options.port]
+        return [t for t in tests if self.model == "mono" or not t.startswith(("g2g", "net") + DISKS)] or ["none"]
+
+    def disk(self, options, tests):
+        """The disk that the tests are about, in memory or the machine's; empty: none."""
+        if not set(DISKS) & set(tests):
+            return ""
+        return {"ram": "image: " + machine.image(), "virtio": "device: vd0", "nvme": "device: nvme0n1"}[options.disk]
 
     def bundle(self, options):
         tests = self.tests(options)
@@ -50,7 +61,7 @@ class Mezzanine(Peer):
         words = options.words(tests=",".join(tests))
         if options.port:
             words += " " + machine.card_words(options.port)
-        vms = vm("guest", options, options.memory, words, two or options.port)
+        vms = vm("guest", options, options.memory, words, two or options.port, self.disk(options, tests))
         if two:
             vms += vm("peer", options, machine.PEER_MEMORY, "rig.tests=serve", True)
         lan = "switches: [{name: lan%s}]\n" % (", uplink: eth0" if options.port else "") if two or options.port else ""

@@ -17,7 +17,7 @@ class Native(Peer):
         if options.icount:
             tests = [t for t in tests if t not in ("blk", "net")] or ["none"]
         words = ["console=ttyS0 quiet panic=-1 tsc=reliable", options.words(tests=",".join(tests)),
-                 "rig.disk=/dev/vda"]
+                 "rig.disk=" + ("/dev/nvme0n1" if options.disk == "nvme" else "/dev/vda")]
         # the guest's memory, not the whole machine's
         a = machine.command(options.mode, options.memory)
         kernel, initrd = options.guest()
@@ -25,6 +25,8 @@ class Native(Peer):
         if options.port:
             words.append(machine.card_words(options.port))
             a += machine.card(options.card or "virtio-net-pci")
-        if not options.icount:
+        if options.disk == "nvme":
+            a += machine.nvme()
+        elif not options.icount:
             a += machine.disk()
         return a + ["-append", " ".join(words)]
