@@ -38,12 +38,12 @@ def judge(test, machine, status):
         test.after(machine)
 
 
-def run_once(test, model, folder, args):
+def run_once(test, model, folder, args, seed):
     """The failure's text, or None; and its kind (who died)."""
     if test.alone:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            test.alone(args.build, model, folder)
+            test.alone(args.build, model, folder, *([seed] if test.seeded else []))
             return None, None
         except Failure as e:
             return str(e), 'no machine'
@@ -109,7 +109,7 @@ def run_all(args):
         for model in models_of(test, args):
             start = time.monotonic()
             folder = args.log / model / test.name
-            problem, kind = run_once(test, model, folder, args)
+            problem, kind = run_once(test, model, folder, args, args.seed)
             took = time.monotonic() - start
             if problem:
                 failed.append(f'{model} {test.name}')
@@ -128,7 +128,7 @@ def repeat(args):
             bad = 0
             for i in range(1, args.repeat + 1):
                 folder = args.log / model / f'{test.name}-repeat'
-                problem, kind = run_once(test, model, folder, args)
+                problem, kind = run_once(test, model, folder, args, args.seed + i - 1)
                 total += 1
                 if problem:
                     bad += 1
@@ -152,6 +152,7 @@ def parse():
     p.add_argument('--log', type=pathlib.Path, help='folder for logs (BUILD/system)')
     p.add_argument('--slow', type=float, default=1.0, help='factor for all time-outs')
     p.add_argument('--repeat', type=int, metavar='N', help='run each test N times and count how it fails')
+    p.add_argument('--seed', type=int, default=1, help='of tests that have one; --repeat counts on from it')
     p.add_argument('--mezz-args', type=shlex.split, default=[], help='more options for `mezz run`, in one string')
     p.add_argument('--list', action='store_true', help='only say what would run')
     args = p.parse_args()

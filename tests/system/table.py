@@ -9,6 +9,7 @@ import firmware
 import hostile
 import iommu
 import networks_of
+import power
 import scripts
 import uplinks
 import vm_disks
@@ -27,6 +28,7 @@ class Test:
     script: Optional[Callable] = None  # with the machine while it runs
     after: Optional[Callable] = None  # with the machine after its end
     alone: Optional[Callable] = None  # instead of a machine: with the build's folder, the model and a folder for logs
+    seeded: bool = False  # `alone` gets a seed, too
     ends: dict = field(default_factory=dict)  # VM: what becomes of it, in order, as regular expressions
     status: int = 0  # of mezz
     crashes: bool = False  # a guest's kernel is meant to complain
@@ -167,6 +169,13 @@ def iommus():
                groups='iommu')
 
 
+def losses_of_power():
+    """The emulated machine is killed while a VM writes: `--repeat 17 power` is a hundred times."""
+    for name, device in (('nvme', 'nvme,serial=scratch'), ('sata', 'ide-hd'), ('virtio', 'virtio-blk-pci')):
+        yield Test(f'power-{name}', [], alone=power.survives(device), seeded=True, models=MONO, groups='power')
+    yield Test('power-liar', [], alone=power.liar_is_found, seeded=True, models=MONO)
+
+
 def firmwares():
     """A disk as its owner left it."""
     yield Test('firmware-disk', [], alone=firmware.boots_again, models=MONO, groups='firmware')
@@ -237,3 +246,6 @@ def attacks():
 
 
 TESTS = [*programs(), *native_disks(), *disks_of_vms(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
+
+
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *losses_of_power(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
