@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Runs in a Linux guest: pattern DISK AREA DIRECTORY SEED BASE. Writes numbered blocks to a disk from byte AREA on, past the
-// guest's cache, and files to a directory, and prints what a flush has covered, until the machine is gone. power.py
+// guest's cache, and files to a directory, and prints what a flush has covered, until the machine is gone. blackout.py
 // knows the same pseudo-random sequence and checks the disk afterwards.
 //   R w n   worker w: its writes up to number n were completed before a flush that has completed
 //   F w n   worker w: the file with number n and its name are safe (fsync of both);   A w n: appended and fdatasync

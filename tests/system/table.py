@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
+import blackout
 import disks
 import firmware
 import hostile
 import iommu
 import networks_of
-import power
 import scripts
 import uplinks
 import vm_disks
@@ -169,11 +169,11 @@ def iommus():
                groups='iommu')
 
 
-def losses_of_power():
-    """The emulated machine is killed while a VM writes: `--repeat 17 power` is a hundred times."""
+def blackouts():
+    """The emulated machine is killed while a VM writes: `--repeat 17 blackout` is a hundred times."""
     for name, device in (('nvme', 'nvme,serial=scratch'), ('sata', 'ide-hd'), ('virtio', 'virtio-blk-pci')):
-        yield Test(f'power-{name}', [], alone=power.survives(device), seeded=True, models=MONO, groups='power')
-    yield Test('power-liar', [], alone=power.liar_is_found, seeded=True, models=MONO)
+        yield Test(f'blackout-{name}', [], alone=blackout.survives(device), seeded=True, models=MONO, groups='blackout')
+    yield Test('blackout-liar', [], alone=blackout.liar_is_found, seeded=True, models=MONO)
 
 
 def firmwares():
@@ -245,7 +245,4 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
-
-
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *losses_of_power(), *firmwares(), *boots(), *kernels(), *ends(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
