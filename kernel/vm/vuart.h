@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A 16550A UART whose line is the VM's console.
+// A 16550A UART whose line is the VM's console, or leads nowhere.
 //
 // Bytes take no time on the line: what is written goes to the console at once; when the console is full the
 // transmitter stays busy until vuart_drain(). Source: National Semiconductor PC16550D data sheet.
@@ -16,7 +16,7 @@ struct vm;
 struct vuart {
 	struct vm *vm;
 	u8 irq;
-	bool console; // its receiver gets the console's input
+	bool console; // its line is the console; else nobody is at the other end
 	u8 ier, fcr, lcr, mcr, scr, dll, dlm;
 	u8 lsr_errors; // overrun, cleared by a read of LSR
 	u8 msr_delta;

@@ -35,6 +35,20 @@ TEST(polled_output)
 	CHECK_EQ(irq_rises[4], 0);
 }
 
+// Firmware writes what it says to every port that it finds; the console shall show it once.
+TEST(second_port_leads_nowhere)
+{
+	struct vuart *second = &vm.pc.uart[1];
+
+	setup();
+	console_size = 0;
+	for (int i = 0; i < 40; i++) {
+		CHECK_EQ(vuart_read(second, LSR), 0x60);
+		vuart_write(second, DATA, 'x');
+	}
+	CHECK_EQ(console_used, 0);
+}
+
 TEST(a_full_console_keeps_the_transmitter_busy)
 {
 	setup_interrupts(0x02);
