@@ -88,7 +88,7 @@ $(foreach m,$(MODELS),$(eval $(call KERNEL_RULE,$(m))))
 
 # ---------------------------------------------------------------- the command line
 HCFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -D_GNU_SOURCE
-MEZZSRC := $(sort $(wildcard mezz/*.c))
+MEZZSRC := $(sort $(wildcard mezz/*.c)) lib/firmware.c
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -51,7 +51,7 @@ struct pci_bar {
 	u64 size; // bytes, a power of two of at least 16; 0: no such BAR (also the upper half of a 64-bit one)
 	bool wide;  // a 64-bit BAR: its upper half is in the next one
 	bool io;    // of ports, not of memory
-	bool fixed; // decodes wherever it is: not for a guest to move
+	bool fixed; // decodes wherever it is, of any size: not for a guest to move
 };
 
 struct pci_function_ops {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "lib/firmware.h"
 #include "mezz/nocloud.h"
 #include "mezz/save.h"
 #include "mezz/util.h"
@@ -165,6 +166,21 @@ static bool bundle_disk(struct bundle *b, const struct config_disk *disk)
 	return true;
 }
 
+static bool firmware_good(const struct config_vm *vm, const struct text *image)
+{
+	const u8 *bytes = (const u8 *)image->data;
+	u32 vars = 0;
+	const char *why = !firmware_is(bytes, image->length)
+				  ? "its firmware is no UEFI firmware"
+				  : firmware_look(bytes, image->length, &vars);
+
+	if (!why && vm->firmware_vars && !vars)
+		why = "its firmware has no variables that a device could keep";
+	if (why)
+		complain("VM %s: %s, expected that of Debian's package ovmf", vm->name, why);
+	return !why;
+}
+
 // Firmware stands where a kernel does: its files one behind the other.
 static bool bundle_firmware(struct bundle *b, const struct config_vm *vm)
 {
@@ -179,6 +195,10 @@ static bool bundle_firmware(struct bundle *b, const struct config_vm *vm)
 		}
 		text_add(&image, part.bytes, part.size);
 		free(part.bytes);
+	}
+	if (!firmware_good(vm, &image)) {
+		text_free(&image);
+		return false;
 	}
 	text_print(&b->config, "kernel f%d\n", member_add_text(b, &image));
 	return true;
@@ -227,6 +247,8 @@ static bool bundle_vm(struct bundle *b, const struct config *config, const struc
 	if (vm->user_data && !bundle_cloud_init(b, vm))
 		return false;
 	bundle_nics(b, config, vm);
+	if (vm->firmware_vars)
+		text_print(&b->config, "vars %s\n", vm->firmware_vars);
 	text_print(&b->config, "repeat %u\ndebug_exit %d\nend\n", vm->repeat, vm->debug_exit);
 	return true;
 }

@@ -237,6 +237,7 @@ static const struct key {
 	{"affinity", read_affinity, NULL},
 	{"disks", config_read_disks, NULL},
 	{"firmware", config_read_firmware, NULL},
+	{"firmware_vars", config_read_firmware_vars, NULL},
 	{"cloud_init", config_read_cloud_init, NULL},
 	{"repeat", read_repeat, NULL},
 	{"debug_exit", read_debug_exit, NULL},
@@ -285,7 +286,7 @@ static bool check_vm(struct document *d, const struct config *config, struct con
 		return document_fail(d, at[1],
 			"memory: %llu MiB, expected more than the %llu MiB of the files to load",
 			(unsigned long long)vm->memory >> 20, (unsigned long long)files >> 20);
-	return config_check_boot(d, vm, node) &&
+	return config_check_boot(d, vm, node) && config_check_firmware_vars(d, config, vm, node) &&
 	       (!at[10] || config_check_disks(d, config, vm, at[10]));
 }
 

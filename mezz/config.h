@@ -63,7 +63,8 @@ struct config_vm {
 	unsigned vcpus;
 	char *kernel;                          // NULL: it boots its disks by firmware
 	char *firmware[CONFIG_FIRMWARE_FILES]; // one file, or two that lie one behind the other
-	char *initrd;                          // NULL: none
+	char *firmware_vars; // a device of the machine's that keeps its variables; NULL: they go with the VM
+	char *initrd; // NULL: none
 	struct config_module modules[BUNDLE_MAX_MODULES];
 	unsigned module_count;
 	char *cmdline; // may be empty, never NULL

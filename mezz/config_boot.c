@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Firmware and cloud-init in the configuration: firmware: FILE or [VARIABLES, CODE];
+// Firmware and cloud-init in the configuration: firmware: FILE or [VARIABLES, CODE]; firmware_vars: {device: NAME};
 // cloud_init: {user_data: FILE, network_config: FILE}.
 #include "mezz/config_boot.h"
 
@@ -41,6 +41,23 @@ bool config_read_firmware(struct document *d, struct config_vm *vm, const yaml_n
 			    CONFIG_FIRMWARE_MAX / 2))
 			return false;
 	return true;
+}
+
+bool config_read_firmware_vars(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *expected = "expected {device: NAME}, NAME such as nvme0n1p3, or a PARTUUID";
+	const yaml_node_pair_t *p = node->data.mapping.pairs.start;
+	const char *text;
+
+	if (node->type != YAML_MAPPING_NODE || node->data.mapping.pairs.top - p != 1)
+		return document_fail(
+			d, node, "firmware_vars: not a mapping of one key, %s", expected);
+	if (!document_text(d, "key", document_node(d, p->key), &text))
+		return false;
+	if (strcmp(text, "device") != 0)
+		return document_fail(d, document_node(d, p->key),
+			"unknown key '%.40s' of firmware_vars, %s", text, expected);
+	return config_read_device(d, document_node(d, p->value), &vm->firmware_vars);
 }
 
 bool config_read_cloud_init(struct document *d, struct config_vm *vm, const yaml_node_t *node)
@@ -97,6 +114,9 @@ bool config_check_boot(struct document *d, struct config_vm *vm, const yaml_node
 	if (vm->kernel && vm->firmware[0])
 		return document_fail(
 			d, node, "this VM has a 'kernel' and 'firmware', expected one of them");
+	if (vm->kernel && vm->firmware_vars)
+		return document_fail(d, node,
+			"this VM has a 'kernel' and 'firmware_vars', expected one of them");
 	if (vm->kernel)
 		return true;
 	if (!vm->disk_count)
@@ -108,10 +128,45 @@ bool config_check_boot(struct document *d, struct config_vm *vm, const yaml_node
 	return vm->firmware[0] || use_debians(d, vm, node);
 }
 
+// Does the VM use the device, as a disk or for its variables?
+static bool uses(const struct config_vm *vm, const char *device)
+{
+	for (unsigned i = 0; i < vm->disk_count; i++)
+		if (vm->disks[i].device && strcmp(vm->disks[i].device, device) == 0)
+			return true;
+	return vm->firmware_vars && strcmp(vm->firmware_vars, device) == 0;
+}
+
+static bool fail_used(
+	struct document *d, const yaml_node_t *node, const char *device, const char *owner)
+{
+	return document_fail(d, node,
+		"firmware_vars: '%s' is used by %s, too, expected a device of its own", device,
+		owner);
+}
+
+bool config_check_firmware_vars(struct document *d, const struct config *config,
+	const struct config_vm *vm, const yaml_node_t *node)
+{
+	for (unsigned i = 0; i < vm->disk_count && vm->firmware_vars; i++)
+		if (vm->disks[i].device && strcmp(vm->disks[i].device, vm->firmware_vars) == 0)
+			return fail_used(d, node, vm->firmware_vars, vm->name);
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		const struct config_vm *other = &config->vms[i];
+
+		if (vm->firmware_vars && uses(other, vm->firmware_vars))
+			return fail_used(d, node, vm->firmware_vars, other->name);
+		if (other->firmware_vars && uses(vm, other->firmware_vars))
+			return fail_used(d, node, other->firmware_vars, other->name);
+	}
+	return true;
+}
+
 void config_free_boot(struct config_vm *vm)
 {
 	for (unsigned i = 0; i < CONFIG_FIRMWARE_FILES; i++)
 		free(vm->firmware[i]);
+	free(vm->firmware_vars);
 	free(vm->user_data);
 	free(vm->network_config);
 }

@@ -26,7 +26,7 @@ static bool read_image(struct document *d, struct config_disk *disk, const yaml_
 	return true;
 }
 
-static bool read_device(struct document *d, struct config_disk *disk, const yaml_node_t *node)
+bool config_read_device(struct document *d, const yaml_node_t *node, char **out)
 {
 	const char *text;
 	size_t length;
@@ -39,8 +39,14 @@ static bool read_device(struct document *d, struct config_disk *disk, const yaml
 				       "0123456789-_."))
 		return document_fail(d, node,
 			"device: '%.60s', expected a name such as nvme0n1p3, or a PARTUUID", text);
-	disk->device = copy_text(text, length);
+	free(*out);
+	*out = copy_text(text, length);
 	return true;
+}
+
+static bool read_device(struct document *d, struct config_disk *disk, const yaml_node_t *node)
+{
+	return config_read_device(d, node, &disk->device);
 }
 
 static bool read_format(struct document *d, struct config_disk *disk, const yaml_node_t *node)

@@ -9,6 +9,9 @@
 bool config_read_path(struct document *d, const char *key, const yaml_node_t *node,
 	const char *text, size_t length, char **out);
 
+// The name or PARTUUID of a device of the machine's.
+bool config_read_device(struct document *d, const yaml_node_t *node, char **out);
+
 // The list that is the value of `disks`.
 bool config_read_disks(struct document *d, struct config_vm *vm, const yaml_node_t *node);
 

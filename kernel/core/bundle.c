@@ -170,9 +170,9 @@ static bool parse_share(struct parser *p, struct bundle_vm *vm)
 
 static bool parse_io(struct parser *p, struct bundle_vm *vm)
 {
-	while (is_key(p, "disk") || is_key(p, "nic")) {
+	while (is_key(p, "disk") || is_key(p, "nic") || is_key(p, "vars")) {
 		if (vm->io_count == BUNDLE_MAX_IO)
-			return fail(p, "at most 16 disks and nics");
+			return fail(p, "at most 17 disks, nics and vars");
 		vm->io[vm->io_count++] = (struct bundle_line){p->key, p->value};
 		if (!next_line(p))
 			return false;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Starts a VM from UEFI firmware: the image below 4 GiB, the parts of a Q35 that it looks for, and the reset vector.
 //
-// The image is RAM. The firmware finds that out and keeps its variables in memory: they outlive a reset of the VM, not its end.
+// The image is RAM, but for the variables it may begin with, which are a flash chip (nvram.h).
 #include "devices/fw_cfg_acpi.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/model.h"
 #include "kernel/mono/firmware.h"
 #include "kernel/mono/lpc.h"
+#include "kernel/mono/nvram.h"
 #include "kernel/vm/acpi_tables.h"
 #include "kernel/vm/loader_parts.h"
 #include "lib/errno.h"
+#include "lib/firmware.h"
 #include "lib/string.h"
 
 #define FOUR_GIB     0x100000000ull
-#define IMAGE_MAX    (16 * MiB)
-#define SIGNATURE    0x28u // of a firmware volume: "_FVH" (PI specification, volume 3, section 3.2.1)
 #define MEMORY_MIN   (64 * MiB)
 #define HOST_BRIDGE  0x29c0u // 82G33, of Q35
 #define TABLES_MAX   (8 * KiB)
@@ -37,14 +37,6 @@ _Static_assert(GPA_RAM_LOW_MAX <= LPC_ECAM, "the firmware's ECAM lies behind low
 
 // By the VM's index; made at its first start.
 static struct firmware *firmwares[BUNDLE_MAX_VMS];
-
-static bool is_firmware(const struct image *i)
-{
-	u32 signature;
-
-	return image_read(i, SIGNATURE, &signature, 4) && signature == 0x4856465f &&
-	       i->size <= IMAGE_MAX && IS_ALIGNED(i->size, PAGE_SIZE);
-}
 
 static u32 tell_memory(const struct vm *vm, struct firmware *f)
 {
@@ -91,26 +83,41 @@ static int tell(struct load *l, struct firmware *f)
 }
 
 // Puts the Q35's bridges on the bus; the second time they are there.
-static void add_bridges(struct vm *vm, struct firmware *f)
+static void add_bridges(struct vm *vm, struct firmware *f, struct pflash *flash, u64 flash_at)
 {
 	const u16 device = HOST_BRIDGE;
 
-	f->lpc.bus = &vm->pc.pci;
 	spin_lock(&vm->lock);
+	f->lpc.bus = &vm->pc.pci;
+	f->lpc.flash = flash;
+	f->lpc.flash_at = flash_at;
 	memcpy(&vm->pc.pci.bridge[PCI_DEVICE_ID], &device, 2);
 	if (vpci_add(&vm->pc.pci, LPC_SLOT, &lpc_ops, &f->lpc) == 0)
 		vpci_reset(&vm->pc.pci);
 	spin_unlock(&vm->lock);
 }
 
+// Its code is RAM, behind the chip with its variables.
+static int load_image(struct load *l, struct firmware *f)
+{
+	u64 start = FOUR_GIB - l->kernel.size;
+	u32 vars;
+	struct pflash *flash = nvram_start(l->vm, &start, &vars);
+
+	add_bridges(l->vm, f, flash, start);
+	start += vars;
+	if (!gmap_is_ram(&l->vm->gmap, start))
+		gmap_add_ram(&l->vm->gmap, start, FOUR_GIB);
+	return load_copy(l, start, l->kernel.data + vars, l->kernel.size - vars);
+}
+
 int model_load(struct load *l)
 {
 	struct vm *vm = l->vm;
 	struct firmware *f = firmwares[vm->index];
-	u64 start = FOUR_GIB - l->kernel.size;
 	int err;
 
-	if (!is_firmware(&l->kernel))
+	if (!firmware_is(l->kernel.data, l->kernel.size))
 		return -ENOEXEC;
 	if (vm->ram_low < MEMORY_MIN)
 		return load_fail(l, "its firmware needs 64 MiB of memory");
@@ -120,11 +127,8 @@ int model_load(struct load *l)
 		l->why = "out of memory";
 		return -ENOMEM;
 	}
-	if (!gmap_is_ram(&vm->gmap, start))
-		gmap_add_ram(&vm->gmap, start, FOUR_GIB);
-	add_bridges(vm, f);
-	err = tell(l, f);
-	return err ? err : load_copy(l, start, l->kernel.data, l->kernel.size);
+	err = load_image(l, f);
+	return err ? err : tell(l, f);
 }
 
 void firmware_destroy(struct vm *vm)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The LPC bridge: constant registers; fw_cfg's ports and the ECAM as BARs that are always at the same places.
+// The LPC bridge: constant registers; fw_cfg's ports, the flash and the ECAM as BARs that are always at the same places.
 //
 // Source: Intel I/O Controller Hub 9 data sheet, section 13.1 (PMBASE, ACPI_CNTL).
 #include "kernel/mono/lpc.h"
@@ -38,7 +38,7 @@ static void lpc_config_write(void *dev, unsigned offset, unsigned size, u32 valu
 	(void)dev, (void)offset, (void)size, (void)value;
 }
 
-enum { BAR_FW_CFG, BAR_ECAM, BARS };
+enum { BAR_FW_CFG, BAR_ECAM, BAR_FLASH, BARS };
 
 static struct pci_bar lpc_bar(void *dev, unsigned bar)
 {
@@ -47,7 +47,10 @@ static struct pci_bar lpc_bar(void *dev, unsigned bar)
 		[BAR_ECAM] = {.addr = LPC_ECAM, .size = GPA_ECAM_SIZE, .fixed = true},
 	};
 
-	(void)dev;
+	const struct lpc *l = dev;
+
+	if (bar == BAR_FLASH && l->flash)
+		return (struct pci_bar){.addr = l->flash_at, .size = l->flash->size, .fixed = true};
 	return bar < BARS ? bars[bar] : (struct pci_bar){0};
 }
 
@@ -57,6 +60,8 @@ static u64 lpc_bar_read(void *dev, unsigned bar, u64 offset, unsigned size)
 
 	if (bar == BAR_FW_CFG)
 		return fw_cfg_read(&l->fw_cfg, offset, size);
+	if (bar == BAR_FLASH)
+		return pflash_read(l->flash, offset, size);
 	return size > 4 ? ~0ull : vpci_ecam_read(l->bus, (u32)offset, size);
 }
 
@@ -66,6 +71,8 @@ static void lpc_bar_write(void *dev, unsigned bar, u64 offset, unsigned size, u6
 
 	if (bar == BAR_FW_CFG)
 		fw_cfg_write(&l->fw_cfg, offset, size, (u32)value);
+	else if (bar == BAR_FLASH)
+		pflash_write(l->flash, offset, size, value);
 	else if (size <= 4)
 		vpci_ecam_write(l->bus, (u32)offset, size, (u32)value);
 }

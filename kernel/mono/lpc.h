@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What firmware looks for in a Q35: the bridge to what is not on PCI, with the power management block's address, fw_cfg, and
-// configuration space in memory where the firmware expects it.
+// What firmware looks for in a Q35: the bridge to what is not on PCI, with the power management block's address, fw_cfg,
+// the flash chip, and configuration space in memory where the firmware expects it.
 #pragma once
 
 #include "devices/fw_cfg.h"
 #include "devices/pci.h"
+#include "devices/pflash.h"
 
 #define LPC_SLOT        31u
 #define LPC_FW_CFG_PORT 0x510u
@@ -17,6 +18,8 @@ struct vpci;
 struct lpc {
 	struct vpci *bus;
 	struct fw_cfg fw_cfg;
+	struct pflash *flash; // NULL: none
+	u64 flash_at;         // guest-physical
 };
 
 // The function's `dev` is a struct lpc, which the owner has filled. All under the VM's lock.

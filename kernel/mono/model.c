@@ -14,6 +14,7 @@
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
 #include "kernel/mono/nics.h"
+#include "kernel/mono/nvram.h"
 #include "kernel/mono/reachtest.h"
 #include "kernel/mono/rng.h"
 
@@ -39,13 +40,16 @@ const char *model_vm_create(struct vm *vm)
 {
 	const char *why = disks_create(vm);
 
+	why = why ? why : nvram_create(vm);
 	why = why ? why : nics_create(vm);
 	return why ? why : rng_create(vm);
 }
 
 bool model_vm_quiet(struct vm *vm)
 {
-	return disks_quiet(vm);
+	bool quiet = disks_quiet(vm);
+
+	return nvram_quiet(vm) && quiet;
 }
 
 void model_vm_destroy(struct vm *vm)
@@ -54,6 +58,7 @@ void model_vm_destroy(struct vm *vm)
 	disks_destroy(vm);
 	rng_destroy(vm);
 	firmware_destroy(vm);
+	nvram_destroy(vm);
 }
 
 void model_work(void)

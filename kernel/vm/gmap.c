@@ -13,6 +13,7 @@
 #define BLOCK     (2 * MiB)
 #define GROUP     (64 * KiB)
 #define GPA_END   BIT(48)
+#define PTE_WRITE 2ull // of a leaf, in both vendors' formats
 
 static u64 *table_at(hpa_t a)
 {
@@ -194,11 +195,48 @@ void *gmap_ptr(struct gmap *g, u64 gpa)
 		int level;
 		u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, &level)) : 0;
 
-		if (pte)
+		if (pte & PTE_WRITE)
 			return (u8 *)hpa_to_va(entry_hpa(pte)) +
 			       (gpa & (BIT(level_shift(level)) - 1));
 		if (gmap_populate(g, gpa))
 			return NULL;
 	}
 	return NULL;
+}
+
+static bool map_rom_page(struct gmap *g, u64 gpa, hpa_t frame)
+{
+	int level;
+	u64 *e = find(g, gpa, &level);
+
+	e = descend(g, e, gpa, level, 0);
+	if (e)
+		atomic_store(e, frame.v | (hvm->pte_leaf_rwx & ~PTE_WRITE));
+	return e;
+}
+
+bool gmap_map_rom(struct gmap *g, u64 gpa, const void *rom, u64 size)
+{
+	u64 done = 0;
+
+	spin_lock(&g->lock);
+	while (done < size && map_rom_page(g, gpa + done, va_to_hpa((const u8 *)rom + done)))
+		done += PAGE_SIZE;
+	spin_unlock(&g->lock);
+	if (done < size)
+		gmap_unmap_rom(g, gpa, done);
+	return done >= size;
+}
+
+void gmap_unmap_rom(struct gmap *g, u64 gpa, u64 size)
+{
+	spin_lock(&g->lock);
+	for (u64 at = gpa; at < gpa + size; at += PAGE_SIZE) {
+		int level;
+		u64 *e = find(g, at, &level);
+
+		if (level == 0)
+			atomic_store(e, 0);
+	}
+	spin_unlock(&g->lock);
 }

@@ -33,9 +33,17 @@ void gmap_destroy(struct gmap *g); // gives back all frames; no CPU uses it any 
 
 bool gmap_is_ram(const struct gmap *g, u64 gpa);
 
-// The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM, or out of
-// memory.
+// The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM (a ROM is
+// none), or out of memory.
 void *gmap_ptr(struct gmap *g, u64 gpa);
 
 // A guest touched RAM that is not there yet. 0; -EFAULT: not RAM; -ENOMEM.
 int gmap_populate(struct gmap *g, u64 gpa);
+
+// The guest reads [rom, rom + size) of the direct map, whole pages of the caller's, at gpa, where no RAM is and nothing
+// is mapped; what it writes there are accesses to a device. False: out of memory, nothing is mapped then.
+// The caller takes it out before gmap_destroy.
+bool gmap_map_rom(struct gmap *g, u64 gpa, const void *rom, u64 size);
+
+// Reads become accesses to a device, too: on a vcpu once it has flushed (VCPU_FLUSH). Mapping it again needs no memory.
+void gmap_unmap_rom(struct gmap *g, u64 gpa, u64 size);

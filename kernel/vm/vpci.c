@@ -34,9 +34,10 @@ static bool bar_decodes(const struct pci_bar *bar, u32 command)
 	u64 start = bar->io ? VPCI_IO_BASE : GPA_PCI_WINDOW,
 	    end = bar->io ? VPCI_IO_END : GPA_PCI_END;
 
-	return bar->size && command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY) &&
-	       (bar->fixed || bar->addr >= start) && bar->addr < end &&
-	       bar->size <= end - bar->addr;
+	if (!bar->size || !(command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
+		return false;
+	return bar->fixed ||
+	       (bar->addr >= start && bar->addr < end && bar->size <= end - bar->addr);
 }
 
 // Notes which addresses lead where, after a change of a BAR or a command register.
@@ -200,7 +201,7 @@ static void bars_assign(struct vpci *p, unsigned s, struct window *memory, struc
 		unsigned reg = PCI_BAR_0 + b * 4;
 		u64 at;
 
-		if (!bar.size || bar.size > w->end)
+		if (!bar.size || bar.fixed || bar.size > w->end)
 			continue;
 		at = ALIGN_UP(w->next, MAX(bar.size, w->align));
 		if (at > w->end - bar.size)

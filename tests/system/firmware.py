@@ -1,33 +1,89 @@
 # SPDX-License-Identifier: MIT
 """A VM without a kernel in CONFIG: Debian's UEFI firmware finds GRUB on its disk, and GRUB Debian's kernel."""
+import shutil
+import struct
 import subprocess
+import uuid
 
 from machine import VM, Failure, Machine
 
 GRUB = '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi'
-MENU = """linux /vmlinuz console=hvc0 quiet mezz.name=web mezz.do=shell
-initrd /initrd
+MENU = """linux /vmlinuz console=hvc0 quiet mezz.name=web mezz.do=shell mezz.from=$cmdpath
+initrd /initrd{more}
 boot
+"""
+START = 2048  # sector of the partition
+PARTITION = uuid.UUID('5d1c9a36-0a3e-4c57-9f0b-2b6a4d1e7c88')
+SIZE = 64 << 20  # of the file system
+
+# In the guest. The variables' files are named by the UEFI specification's GUID for what it defines; ours has one of its own.
+SCRIPT = """insmod /more/efivarfs.ko 2>/dev/null
+mount -t efivarfs efivarfs /sys/firmware/efi/efivars 2>/dev/null
+cd /sys/firmware/efi/efivars
+g=8be4df61-93ca-11d2-aa0d-00e098032b8c own=b3a8c4c2-7d0e-4a2c-9f3f-0b7c1d2e5a61
+case $1 in
+write)
+	cat /more/entry >Boot0042-$g
+	cat /more/order >BootOrder-$g
+	cat /more/value >Mezzanine-$own
+	;;
+esac
+echo "EFI $(tail -c +5 Mezzanine-$own), first $(tail -c +5 BootOrder-$g | hexdump -n 2 -e '1/2 "%04x"') from $(sed 's/.*mezz.from=//' /proc/cmdline)"
 """
 
 
-def make_disk(path, kernel):
-    """A file system as firmware reads it, with a boot loader, its menu, a kernel and an initrd."""
-    menu = path.with_suffix('.cfg')
-    menu.write_text(MENU, encoding='ascii')
-    with open(path, 'wb') as f:
-        f.truncate(64 << 20)
-    tools = (['mformat', '-i', path, '-F', '::'], ['mmd', '-i', path, '::/EFI', '::/EFI/BOOT', '::/EFI/debian'],
-             ['mcopy', '-i', path, GRUB, '::/EFI/BOOT/BOOTX64.EFI'],
-             ['mcopy', '-i', path, menu, '::/EFI/debian/grub.cfg'],
-             ['mcopy', '-i', path, kernel / 'vmlinuz', '::/vmlinuz'], ['mcopy', '-i', path, kernel / 'initrd', '::/initrd'])
+def call(*command, **keys):
     try:
-        for command in tools:
-            subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, **keys)
     except subprocess.CalledProcessError as e:
         raise Failure(f'{e.cmd[0]}: {e.stderr.decode(errors="replace")}') from e
-    finally:
-        menu.unlink()
+
+
+def boot_entry():
+    """A Boot#### variable's file: attributes, then EFI_LOAD_OPTION (UEFI 2.10, 3.1.3): GRUB in Debian's folder."""
+    def name(text):
+        return (text + '\0').encode('utf-16-le')
+    file = name('\\EFI\\debian\\grubx64.efi')
+    path = struct.pack('<BBHIQQ16sBB', 4, 1, 42, 1, START, SIZE // 512, PARTITION.bytes_le, 2, 2)
+    path += struct.pack('<BBH', 4, 4, 4 + len(file)) + file + struct.pack('<BBH', 0x7f, 0xff, 4)
+    return struct.pack('<IIH', 7, 1, len(path)) + name('debian') + path
+
+
+def make_more(path, kernel):
+    """A second initrd: efivarfs, a boot entry, what the guest does with them."""
+    tree = path.parent / f'{path.name}.tree'
+    (tree / 'more').mkdir(parents=True, exist_ok=True)
+    module = next((kernel / 'root').glob('lib/modules/*/kernel/fs/efivarfs/efivarfs.ko'))
+    shutil.copy(module, tree / 'more')
+    (tree / 'more/entry').write_bytes(boot_entry())
+    (tree / 'more/order').write_bytes(struct.pack('<IH', 7, 0x42))
+    (tree / 'more/value').write_bytes(struct.pack('<I', 7) + b'one')
+    (tree / 'more/efi').write_text(SCRIPT)
+    names = '\n'.join(str(f.relative_to(tree)) for f in sorted(tree.rglob('*')))
+    with open(path, 'wb') as out:
+        subprocess.run(['cpio', '-o', '-H', 'newc', '--quiet'], cwd=tree, input=names.encode(), stdout=out, check=True)
+    shutil.rmtree(tree)
+
+
+def make_disk(path, kernel, more=None):
+    """A file system as firmware reads it, with a boot loader, its menu, a kernel and an initrd. With a second initrd it is the
+    partition of a disk, and the boot loader is in Debian's folder, too."""
+    menu = path.with_suffix('.cfg')
+    menu.write_text(MENU.format(more=' /more' if more else ''), encoding='ascii')
+    volume = f'{path}@@{START * 512}' if more else str(path)
+    with open(path, 'wb') as f:
+        f.truncate(SIZE + (2 * START * 512 if more else 0))
+    if more:
+        table = f'label: gpt\nstart={START}, size={SIZE // 512}, type=uefi, uuid={PARTITION}\n'
+        call('/sbin/sfdisk', '-q', path, input=table.encode())
+    call('mformat', '-i', volume, '-F', '-T', str(SIZE // 512), '::')
+    call('mmd', '-i', volume, '::/EFI', '::/EFI/BOOT', '::/EFI/debian')
+    files = {'EFI/BOOT/BOOTX64.EFI': GRUB, 'EFI/debian/grub.cfg': menu, 'vmlinuz': kernel / 'vmlinuz', 'initrd': kernel / 'initrd'}
+    if more:
+        files |= {'more': more, 'EFI/debian/grubx64.efi': GRUB}
+    for name, source in files.items():
+        call('mcopy', '-i', volume, source, f'::/{name}')
+    menu.unlink()
 
 
 def boots_again(build, model, folder):
@@ -50,3 +106,69 @@ def boots_again(build, model, folder):
     if machine.bad_words():
         raise Failure(machine.bad_words())
     machine.check_frames()
+
+
+def make_store(path):
+    """A disk of the machine with a partition of zeros for the variables, and one behind it that is nobody's to touch."""
+    with open(path, 'wb') as f:
+        f.truncate(8 << 20)
+    call('/sbin/sfdisk', '-q', path, input=b'label: gpt\nstart=2048, size=4096\nstart=6144, size=2048\n')
+    with open(path, 'r+b') as f:
+        f.seek(6144 * 512)
+        f.write(b'\xa5' * (2048 * 512))
+
+
+def power_up(build, folder, disk, store, script, **keys):
+    """A run of the machine in which the script talks to the VM."""
+    vm = VM('web', memory='256MiB', disks=f'[{{image: {disk}, mode: snapshot}}]', firmware_vars='{device: nvme0n1p1}', **keys)
+    drive = f'-drive if=none,id=d0,format=raw,file={store} -device nvme,drive=d0,serial=store'
+    machine = Machine(folder, build, 'mono', [vm], ['--cpus', '1', '--qemu-args', drive], 300)
+    try:
+        script(machine)
+        status = machine.finish()
+    finally:
+        machine.stop()
+    if status or machine.bad_words():
+        raise Failure(f'mezz returned {status}; {machine.ends("web")}, {machine.bad_words()}')
+    machine.check_frames()
+
+
+def say(machine, count, words, expected):
+    """In the count-th boot: tells the guest's script what to do, and reads what the variables are."""
+    machine.expect('web', r'web# ', count=2 * count - 1)
+    machine.type('web', f'sh /more/efi {words}\r')
+    found = machine.expect('web', r'^EFI (.*)$', count=count)[1].decode()
+    machine.expect('web', r'web# ', count=2 * count)
+    if found != expected:
+        raise Failure(f'the variables are "{found}", expected "{expected}"')
+
+
+def keeps_variables(build, _, folder):
+    """A guest writes a variable, and a boot entry which it makes the only one. It finds both, and was booted by the entry, after a
+    reboot, after a power-off, and after the machine's."""
+    kernel, base = build.resolve() / 'debian' / 'cloud', folder.parent.resolve() / folder.name
+    disk, store, more = (base.with_suffix(end) for end in ('.raw', '.store', '.more'))
+    make_more(more, kernel)
+    make_disk(disk, kernel, more)
+    make_store(store)
+    first, later = 'one, first 0042 from (hd0,gpt1)/EFI/BOOT', 'one, first 0042 from (hd0,gpt1)/EFI/debian'
+
+    def install(machine):
+        say(machine, 1, 'write', first)
+        machine.type('web', 'reboot -f\r')
+        say(machine, 2, 'show', later)
+        machine.type('web', 'poweroff -f\r')
+        say(machine, 3, 'show', later)
+        machine.type('web', 'poweroff -f\r')
+
+    def look(machine):
+        say(machine, 1, 'show', later)
+        machine.type('web', 'poweroff -f\r')
+    try:
+        power_up(build, folder, disk, store, install, repeat=1)
+        power_up(build, folder, disk, store, look)
+        if store.read_bytes()[6144 * 512:8192 * 512] != b'\xa5' * (2048 * 512):
+            raise Failure('what lies behind the partition was written')
+    finally:
+        for path in (disk, store, more):
+            path.unlink(missing_ok=True)

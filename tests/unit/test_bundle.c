@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The boot bundle, byte for byte: headers, members stored once, the text, files that appear whole.
 // link: mezz/bundle.c mezz/nocloud.c mezz/save.c mezz/util.c kernel/core/bundle.c kernel/core/cpio.c
-// link: net/config.c
+// link: net/config.c lib/firmware.c
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include "kernel/core/bundle.h"
 #include "mezz/bundle.h"
 #include "net/config.h"
+#include "tests/unit/firmware_build.h"
 
 static char folder[] = "/tmp/test_bundle.XXXXXX";
 static char paths[4][64]; // a kernel, an initrd, the kernel's bytes under another name, the output
@@ -279,22 +280,79 @@ TEST(not_saved_at_all)
 	CHECK(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
 }
 
+static char parts[2][64]; // firmware's variables and code
+
+static void make_parts(const u8 *image, size_t middle, size_t end)
+{
+	for (int i = 0; i < 2; i++) {
+		FILE *f;
+
+		snprintf(parts[i], sizeof(parts[i]), "%s/part%d", folder, i);
+		f = fopen(parts[i], "w");
+		CHECK(f && fwrite(image + (i ? middle : 0), i ? end - middle : middle, 1, f) == 1);
+		if (f)
+			fclose(f);
+	}
+}
+
+static void remove_parts(void)
+{
+	unlink(parts[0]);
+	unlink(parts[1]);
+}
+
+// Files in the wrong order, or others, are told of before a machine starts.
+TEST(wrong_firmware)
+{
+	static struct config config;
+	static u8 image[16384];
+	static char none[] = "", vars[] = "nvme0n1p3";
+	struct config_vm *vm = &config.vms[0];
+	int fd = memfd_create("bundle", 0);
+
+	firmware_build(image, sizeof(image), 4096);
+	make_parts(image, 4096, sizeof(image));
+	config = (struct config){.vm_count = 1};
+	*vm = (struct config_vm){
+		.name = "web", .memory = 64 << 20, .vcpus = 1, .cmdline = none, .weight = 1};
+	vm->firmware[0] = parts[0], vm->firmware[1] = parts[1];
+	CHECK(bundle_write(&config, fd) > 0);
+	quiet(true);
+	vm->firmware[0] = parts[1], vm->firmware[1] = parts[0];
+	CHECK(bundle_write(&config, fd) < 0);
+	vm->firmware[0] = paths[0], vm->firmware[1] = NULL;
+	CHECK(bundle_write(&config, fd) < 0);
+	firmware_build(image, sizeof(image), 0);
+	make_parts(image, sizeof(image) / 2, sizeof(image));
+	vm->firmware[0] = parts[0], vm->firmware[1] = parts[1];
+	CHECK(bundle_write(&config, fd) > 0);
+	vm->firmware_vars = vars;
+	CHECK(bundle_write(&config, fd) < 0);
+	quiet(false);
+	remove_parts();
+	close(fd);
+}
+
 // Two VMs that boot disks: the firmware's two files are one member, stored once; cloud-init's volumes differ by name.
 TEST(firmware_and_cloud_init)
 {
 	static struct config config;
-	static char none[] = "";
+	static char none[] = "", vars[] = "nvme0n1p3";
+	static u8 image[16384];
 	int fd = memfd_create("bundle", 0);
 	const char *why = "";
 	struct bundle bundle;
 	int64_t size;
 	void *all, *memory;
 
+	firmware_build(image, sizeof(image), 4096);
+	make_parts(image, 4096, sizeof(image));
 	config = (struct config){.vm_count = 2};
 	for (int i = 0; i < 2; i++)
 		config.vms[i] = (struct config_vm){.memory = 64 << 20,
 			.vcpus = 1,
-			.firmware = {paths[1], paths[0]},
+			.firmware = {parts[0], parts[1]},
+			.firmware_vars = i ? vars : NULL,
 			.user_data = paths[0],
 			.cmdline = none,
 			.weight = 1};
@@ -307,16 +365,21 @@ TEST(firmware_and_cloud_init)
 	memory = calloc(1, bundle_memory(all, (size_t)size, &why));
 	CHECK_EQ(bundle_parse(&bundle, all, (size_t)size, memory, &why), 0);
 	CHECK_EQ(bundle.count, 2);
-	CHECK(holds(bundle.vms[0].kernel, "RDthe kernel"));
+	CHECK_EQ(bundle.vms[0].kernel.size, sizeof(image));
+	CHECK(memcmp(bundle.vms[0].kernel.data, image, sizeof(image)) == 0);
 	CHECK(bundle.vms[1].kernel.data == bundle.vms[0].kernel.data);
 	CHECK_EQ(bundle.vms[0].io_count, 1);
 	CHECK(strcmp(bundle.vms[0].io[0].key, "disk") == 0);
 	CHECK(strcmp(bundle.vms[0].io[0].value, "f1 ro") == 0);
 	CHECK(strcmp(bundle.vms[1].io[0].value, "f2 ro") == 0);
+	CHECK_EQ(bundle.vms[1].io_count, 2);
+	CHECK(strcmp(bundle.vms[1].io[1].key, "vars") == 0);
+	CHECK(strcmp(bundle.vms[1].io[1].value, vars) == 0);
 	CHECK(memmem(all, (size_t)size, "instance-id: web\n", 17));
 	CHECK(memmem(all, (size_t)size, "instance-id: db\n", 16));
 	free(all);
 	free(memory);
+	remove_parts();
 	close(fd);
 }
 

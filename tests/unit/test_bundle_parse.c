@@ -76,21 +76,22 @@ TEST(disks_and_nics_are_kept_for_the_model)
 	const struct bundle_vm *vm;
 
 	CHECK_EQ(parse(HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 1\n"
-			    "nic lan 10 02:00:00:00:00:01 0 0\ndisk i rw\nnic\n"
+			    "nic lan 10 02:00:00:00:00:01 0 0\ndisk i rw\nnic\nvars nvme0n1p1\n"
 			    "repeat 0\ndebug_exit 0\nend\n" VM("b")),
 		0);
 	vm = &bundle.vms[0];
-	CHECK_EQ(vm->io_count, 3);
+	CHECK_EQ(vm->io_count, 4);
 	CHECK(!strcmp(vm->io[0].key, "nic") &&
 		!strcmp(vm->io[0].value, "lan 10 02:00:00:00:00:01 0 0"));
 	CHECK(!strcmp(vm->io[1].key, "disk") && !strcmp(vm->io[1].value, "i rw"));
 	CHECK(!strcmp(vm->io[2].key, "nic") && !strcmp(vm->io[2].value, ""));
+	CHECK(!strcmp(vm->io[3].key, "vars") && !strcmp(vm->io[3].value, "nvme0n1p1"));
 	CHECK(bundle.vms[1].io_count == 0 && bundle.vms[1].bundle == &bundle);
 	strcpy(many, HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 1\n");
 	for (unsigned i = 0; i <= BUNDLE_MAX_IO; i++)
 		strcat(many, "nic x\n");
 	CHECK_EQ(parse(many), 8 + BUNDLE_MAX_IO);
-	CHECK(why && strstr(why, "at most 16"));
+	CHECK(why && strstr(why, "at most 17"));
 }
 
 TEST(refusals)
@@ -264,10 +265,10 @@ TEST(wrong_disks)
 		size_t n = (size_t)sprintf(config,
 			HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 256\n");
 
-		for (unsigned i = 0; i < 17; i++)
+		for (unsigned i = 0; i <= BUNDLE_MAX_IO; i++)
 			n += (size_t)sprintf(config + n, "disk d ro\n");
-		CHECK_EQ(parse(config), 8 + 16);
-		CHECK(why && strstr(why, "16 disks"));
+		CHECK_EQ(parse(config), 8 + BUNDLE_MAX_IO);
+		CHECK(why && strstr(why, "17 disks"));
 	}
 }
 

@@ -210,7 +210,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, disks, firmware, cloud_init, repeat, debug_exit, nics");
+		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
@@ -570,6 +570,34 @@ TEST(firmware_in_place_of_a_kernel)
 		"2: this VM has no 'kernel', expected a file name, or disks to boot");
 	WRONG(BOOT("    firmware: [m1]\n"),
 		"5: firmware: not two files, expected [VARIABLES, CODE], or one");
+}
+
+TEST(firmware_variables)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+
+#define DISK "    disks: [{image: disk}]\n    firmware: m1\n"
+	CHECK(LOAD(BOOT(DISK "    firmware_vars: {device: nvme0n1p3}\n")));
+	CHECK(strcmp(config.vms[0].firmware_vars, "nvme0n1p3") == 0);
+	config_free(&config);
+	WRONG(BOOT(DISK "    firmware_vars: nvme0n1p3\n"),
+		"7: firmware_vars: not a mapping of one key, expected {device: NAME}, NAME such as nvme0n1p3, or a PARTUUID");
+	WRONG(BOOT(DISK "    firmware_vars: {image: x}\n"),
+		"7: unknown key 'image' of firmware_vars, expected {device: NAME}, NAME such as nvme0n1p3, or a PARTUUID");
+	WRONG(BOOT(DISK "    firmware_vars: {device: ../x}\n"),
+		"7: device: '../x', expected a name such as nvme0n1p3, or a PARTUUID");
+	WRONG(BOOT("    kernel: vmlinuz\n    firmware_vars: {device: vd0}\n"),
+		"2: this VM has a 'kernel' and 'firmware_vars', expected one of them");
+	WRONG(BOOT("    disks: [{device: vd0p1, mode: ro}]\n    firmware: m1\n    firmware_vars: {device: vd0p1}\n"),
+		"2: firmware_vars: 'vd0p1' is used by a, too, expected a device of its own");
+#define SECOND "  - name: b\n    memory: 64MiB\n    vcpus: 1\n"
+	WRONG(BOOT(DISK "    firmware_vars: {device: vd0p1}\n" SECOND
+			"    kernel: vmlinuz\n    disks: [{device: vd0p1, mode: ro}]\n"),
+		"8: firmware_vars: 'vd0p1' is used by a, too, expected a device of its own");
+	WRONG(BOOT(DISK "    firmware_vars: {device: vd0p1}\n" SECOND DISK
+			"    firmware_vars: {device: vd0p1}\n"),
+		"8: firmware_vars: 'vd0p1' is used by a, too, expected a device of its own");
 }
 
 TEST(debians_firmware)
