@@ -160,12 +160,14 @@ class Machine:
             s.connect(str(self.monitor))
             s.settimeout(1)
             for _ in range(times):
-                s.sendall(b'info registers -a\n')
                 try:
+                    s.sendall(b'info registers -a\n')
                     while data := s.recv(65536):
                         out.write(data)
                 except socket.timeout:
                     continue
+                except OSError:
+                    return  # the emulator's time was up
 
     # ---- the end
 
