@@ -349,6 +349,21 @@ TEST(reachable_twice)
 	CHECK_EQ(flushes, 2);
 }
 
+// The second piece goes through the buffer, which the device reaches before and after.
+TEST(mapped_then_bounced)
+{
+	set_up();
+	segment(0, 0x4000, 4096);
+	segment(1, 0x8001, 512);
+	submit(0, BLOCK_READ, 0, 9, 2);
+	CHECK(!with_device[0]->piece.bounced && reaches(0x4000));
+	answer(0);
+	CHECK(with_device[0]->piece.bounced && !reaches(0x4000) && !reaches(0x8000));
+	answer(0);
+	CHECK_EQ(results[0], 0);
+	CHECK(mapped[va_to_hpa(queue.bounce).v >> PAGE_SHIFT]);
+}
+
 // What the IOMMU has no tables for goes through the buffer.
 TEST(unmappable)
 {
