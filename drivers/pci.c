@@ -3,8 +3,11 @@
 // configuration space is reached, and memory mapped, is another file's business.
 #include "drivers/pci.h"
 #include "drivers/iommu.h"
+#include "drivers/pci_assign.h"
+#include "kernel/core/cmdline.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/paging.h"
+#include "lib/string.h"
 
 #define REG_ID          0x00
 #define REG_COMMAND     0x04
@@ -21,6 +24,7 @@
 #define HEADER_MULTI    0x80
 #define BAR_IO          1u
 #define BAR_64          4u
+#define BAR_PREFETCH    8u
 #define CLASS_BRIDGE    0x0604
 #define CAPS_MAX        48 // as many as fit
 #define ROOTS_MAX       8
@@ -92,25 +96,64 @@ static u32 read_bar(struct pci_function *f, u32 i, u32 bars)
 		mask |= mask ? 0xFFFFFFFF00000000ull : 0;
 	}
 	size = 0 - mask;
-	if (mask && !(size & (size - 1)) && size <= BAR_SIZE_MAX && base &&
-		IS_ALIGNED(base, size) && base < BIT(52))
-		f->bars[i] = (struct pci_bar){.base = hpa(base), .size = size};
+	if (mask && !(size & (size - 1)) && size <= BAR_SIZE_MAX)
+		f->bars[i] = (struct pci_bar){
+			.base = base && IS_ALIGNED(base, size) && base < BIT(52) ? hpa(base)
+										 : HPA_NONE,
+			.size = size,
+			.wide = wide,
+			.prefetch = low & BAR_PREFETCH};
 	else if (mask)
-		log_line("pci: %02x:%02x.%u: BAR %u has no usable address", f->address >> 8,
-			f->address >> 3 & 31, f->address & 7, i);
+		log_line("pci: %02x:%02x.%u: BAR %u has a size that makes no sense",
+			f->address >> 8, f->address >> 3 & 31, f->address & 7, i);
 	return wide ? 2 : 1;
+}
+
+static void make_function(struct pci_function *f, u16 address)
+{
+	*f = (struct pci_function){.address = address};
+	for (u32 i = 0; i < PCI_BARS; i++)
+		f->bars[i].base = HPA_NONE;
 }
 
 static void read_bars(struct pci_function *f, u32 bars)
 {
 	u32 command = pci_read32(f->address, REG_COMMAND) & 0xFFFF;
 
-	for (u32 i = 0; i < PCI_BARS; i++)
-		f->bars[i].base = HPA_NONE;
 	command_set(f->address, 0, COMMAND_IO | COMMAND_MEMORY);
 	for (u32 i = 0; i < bars;)
 		i += read_bar(f, i, bars);
 	pci_write32(f->address, REG_COMMAND, command);
+}
+
+bool pci_bar_write(struct pci_function *f, u32 bar, u64 base)
+{
+	u32 command = pci_read32(f->address, REG_COMMAND) & 0xFFFF, reg = REG_BAR + 4 * bar;
+	u64 now;
+
+	command_set(f->address, 0, COMMAND_IO | COMMAND_MEMORY);
+	pci_write32(f->address, reg, (u32)base);
+	if (f->bars[bar].wide)
+		pci_write32(f->address, reg + 4, (u32)(base >> 32));
+	now = pci_read32(f->address, reg) & ~15u;
+	if (f->bars[bar].wide)
+		now |= (u64)pci_read32(f->address, reg + 4) << 32;
+	pci_write32(f->address, REG_COMMAND, command);
+	return now == base;
+}
+
+// pci_forget=BB:DD.F, for tests: as if the firmware had given the function no addresses.
+static void forget_bars(const struct pci_function *f)
+{
+	char word[16], name[16];
+
+	format(name, sizeof(name), "%02x:%02x.%u", f->address >> 8, f->address >> 3 & 31,
+		f->address & 7);
+	if (!cmdline_get("pci_forget", word, sizeof(word)) || strcmp(word, name) != 0)
+		return;
+	command_set(f->address, 0, COMMAND_IO | COMMAND_MEMORY);
+	for (u32 i = 0; i < PCI_BARS; i++)
+		pci_write32(f->address, REG_BAR + 4 * i, 0);
 }
 
 // A bridge: the bus behind it. One that leads back, or that the firmware left without a bus, leads nowhere.
@@ -119,11 +162,17 @@ static void read_bridge(struct scan *s, u16 address)
 	u32 buses = pci_read32(address, REG_BUSES);
 	u8 primary = (u8)buses, secondary = (u8)(buses >> 8);
 
-	if (primary == address >> 8 && secondary > primary)
+	if (primary == address >> 8 && secondary > primary) {
+		struct pci_function f;
+
+		make_function(&f, address);
+		read_bars(&f, 2);
+		pci_assign_bridge(&f);
 		add_bus(s, secondary);
-	else
+	} else {
 		log_line("pci: %02x:%02x.%u: a bridge that leads nowhere (from %u to %u)",
 			address >> 8, address >> 3 & 31, address & 7, primary, secondary);
+	}
 }
 
 static void add_function(struct scan *s, u16 address, u32 id)
@@ -141,10 +190,14 @@ static void add_function(struct scan *s, u16 address, u32 id)
 		return;
 	}
 	f = &functions[count++];
-	*f = (struct pci_function){
-		.address = address, .vendor = (u16)id, .device = (u16)(id >> 16), .class = class};
-	if (class >> 16 != 0x06) // what the chipset is made of is left in peace
+	make_function(f, address);
+	f->vendor = (u16)id;
+	f->device = (u16)(id >> 16);
+	f->class = class;
+	if (class >> 16 != 0x06) { // what the chipset is made of is left in peace
+		forget_bars(f);
 		read_bars(f, PCI_BARS);
+	}
 	log_line("pci: %02x:%02x.%u %04x:%04x class %06x", address >> 8, address >> 3 & 31,
 		address & 7, f->vendor, f->device, class);
 }
@@ -175,12 +228,15 @@ u32 pci_scan(void)
 
 	s = (struct scan){0};
 	count = left_out = 0;
+	pci_assign_begin();
 	for (u32 i = 0; i < n; i++)
 		add_bus(&s, roots[i]);
 	for (u32 i = 0; i < s.queued; i++)
 		scan_bus(&s, s.queue[i]);
 	if (left_out)
 		log_line("pci: %u functions more than the kernel keeps", left_out);
+	else
+		pci_assign();
 	return count;
 }
 

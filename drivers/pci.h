@@ -10,9 +10,10 @@
 #define PCI_BARS          6
 
 struct pci_bar {
-	hpa_t base; // HPA_NONE: there is none, it is of ports, or the firmware gave it no address
-	u64 size;
-	volatile u8 *map; // by pci_map
+	hpa_t base; // HPA_NONE: there is none, it is of ports, or it could not be given an address
+	u64 size;   // bytes, a power of two; 0: none
+	bool wide, prefetch; // of 64 bits; may be prefetched
+	volatile u8 *map;    // by pci_map
 };
 
 struct pci_function {

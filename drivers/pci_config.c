@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // PCI configuration space: by memory (ECAM, PCI Express base 4.0, 7.2.2), or by two ports (PCI 3.0, 3.2.2.3.2).
-#include "drivers/pci.h"
+#include "drivers/pci_assign.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/acpi.h"
 #include "kernel/x86/paging.h"
@@ -71,6 +71,16 @@ void pci_write32(u16 address, u32 offset, u32 v)
 		port_select(address, offset);
 		port_out32(PORT_DATA, v);
 	}
+}
+
+// Configuration space is all that lies amidst the devices' addresses; chips of the board are above (pci_assign.c).
+bool pci_reserved(u32 i, u64 *first, u64 *last)
+{
+	if (i >= acpi_info.ecam_count)
+		return false;
+	*first = acpi_info.ecams[i].base.v + acpi_info.ecams[i].first_bus * BUS_SIZE;
+	*last = acpi_info.ecams[i].base.v + (acpi_info.ecams[i].last_bus + 1) * BUS_SIZE - 1;
+	return true;
 }
 
 u32 pci_root_buses(u8 *buses, u32 max)

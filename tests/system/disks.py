@@ -61,6 +61,19 @@ def works(device, count=10):
     return test
 
 
+def without_addresses(build, _, folder):
+    """The firmware gave the controller's registers no address: the kernel does, beside those of another function."""
+    path = scratch(folder)
+    try:
+        log, phases = run(build, folder, f'-drive if=none,id=d0,format=raw,file={path} -device nvme,drive=d0,serial=a,addr=3 -device e1000e,addr=4',
+                          'disktest=nvme0n1 pci_forget=00:03.0')
+    finally:
+        path.unlink()
+    all_right(phases, 5)
+    if not re.search(r'pci: 00:03\.0: BAR 0 had no usable address and gets 0x[0-9a-f]+$', log, re.M):
+        raise Failure('the controller was given no address')
+
+
 def works_on(device):
     return {'nvme': 'nvme0n1', 'virt': 'vd0', 'ide-': 'sata0'}[device.split()[1][:4]]
 

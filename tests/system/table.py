@@ -144,6 +144,7 @@ def native_disks():
     yield Test('disk-nvme', [], alone=disks.works(NVME), models=MONO, groups='disks')
     yield Test('disk-nvme-error', [], alone=disks.one_bad_sector(NVME), models=MONO, groups='disks')
     yield Test('disk-nvme-stall', [], alone=disks.stalled(NVME), models=MONO, groups='disks')
+    yield Test('disk-no-address', [], alone=disks.without_addresses, models=MONO, groups='disks')
     yield Test('disk-virtio', [], alone=disks.works(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-virtio-error', [], alone=disks.one_bad_sector(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-sata', [], alone=disks.works(SATA, count=9), models=MONO, groups='disks')  # zeroes are not offered
