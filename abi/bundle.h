@@ -16,7 +16,7 @@
 //	weight N                1..10000
 //	cap PERCENT             optional; percent of one CPU
 //	affinity HEX            optional; mask of the CPUs it may run on
-//	disk MEMBER MODE        any number of disk, nic and vars; MODE is rw, ro or snapshot
+//	disk MEMBER MODE        any number of disk, nic, vars and balloon; MODE is rw, ro or snapshot
 //	disk device NAME MODE   a disk or partition of the machine, or its PARTUUID; MODE is rw or ro
 //	nic SWITCH VLAN MAC STORM RATE [UPLINK [follow]]
 //	                        SWITCH is like NAME; VLAN 0..4094, or trunk, or trunk:N,N,... of these; MAC as
@@ -24,6 +24,8 @@
 //	                        decimal, 0: no limit; UPLINK is the machine's network card that the switch has as
 //	                        a port, such as eth0; follow: the card's link is that of the uplink
 //	vars NAME               at most one; a disk or partition, or its PARTUUID, that keeps the firmware's variables
+//	balloon off             the VM has no virtio-balloon; without this line it has one
+//	balloon BYTES           the balloon takes so much from the start; decimal, less than the memory
 //	repeat N                0: run once; N: started N times again after a power-off
 //	debug_exit 0|1
 //	end                     ends a VM
@@ -35,7 +37,7 @@
 #define BUNDLE_MAX_VMS        64
 #define BUNDLE_MAX_VCPUS      64
 #define BUNDLE_MAX_MODULES    8
-#define BUNDLE_MAX_IO         17 // disk, nic and vars lines of a VM
+#define BUNDLE_MAX_IO         18 // disk, nic, vars and balloon lines of a VM
 #define BUNDLE_MAX_DISKS      8
 #define BUNDLE_MAX_NICS       8
 #define BUNDLE_MAX_SWITCHES   16

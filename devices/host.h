@@ -12,8 +12,9 @@
 struct host; // one for each VM; what is in it is the host's own affair
 
 // Guest memory. A pointer to guest RAM [gpa, gpa + len); NULL when a byte of it is not RAM, or when the range crosses
-// a 4 KiB boundary or is empty. Valid while the VM lives. The guest may change what is there at any moment: fetch each
-// value once (READ_ONCE), then check the copy.
+// a 4 KiB boundary or is empty. Valid until the device's entry returns; rings are kept longer, and looked up again when
+// the host has taken memory away (host_drop, virtqueue_remap). The guest may change what is there at any moment: fetch
+// each value once (READ_ONCE), then check the copy.
 void *host_guest_ptr(struct host *h, u64 gpa, size_t len);
 
 // Copies of any length; false when a byte of the range is not RAM (a part may have been copied then).
@@ -61,6 +62,21 @@ void host_random(struct host *h, void *to, size_t n);
 
 // One line of the log about this VM; the host bounds how many (a guest may provoke it).
 __attribute__((format(printf, 2, 3))) void host_log(struct host *h, const char *fmt, ...);
+
+// ---- memory that the guest gives back
+
+// What the whole pages of [gpa, gpa + len) hold matters to the guest no more; the host may take them away. They read as
+// zeros then, and a touch brings them back. gpa + len does not wrap; what is not RAM is passed over. Returns how many
+// bytes of the range were dealt with, from its beginning: fewer than len when it was enough for once. Any number of
+// ranges, then host_drop_end, after which no range may be named until done() was called.
+u64 host_drop(struct host *h, u64 gpa, u64 len);
+
+// done() is called, like any entry of the device and never before this returns, when the pages are out of everybody's
+// reach: only then the guest may learn that they are taken, as what it writes into them before may be lost.
+void host_drop_end(struct host *h);
+
+// Who is called. Set once, by the device's init; there is one such device.
+void host_on_dropped(struct host *h, void (*done)(void *device), void *device);
 
 // ---- networks: what stands behind a virtual network card
 

@@ -30,7 +30,8 @@ enum virtio_type {
 	VIRTIO_TYPE_NET = 1,
 	VIRTIO_TYPE_BLOCK = 2,
 	VIRTIO_TYPE_CONSOLE = 3,
-	VIRTIO_TYPE_RNG = 4
+	VIRTIO_TYPE_RNG = 4,
+	VIRTIO_TYPE_BALLOON = 5,
 };
 
 struct virtio_device;

@@ -88,6 +88,24 @@ void virtqueue_reset(struct virtqueue *q, struct host *h, u16 size)
 	*q = (struct virtqueue){.host = h, .s.size = size};
 }
 
+// The size is good.
+static void rings_map(struct virtqueue *q)
+{
+	const struct virtqueue_state *s = &q->s;
+	u32 n = s->size;
+
+	if (!part_map(q, &q->desc, s->desc, DESC_SIZE * n) ||
+		!part_map(q, &q->avail, s->driver, RING_HEADER + 2 * n + 2) ||
+		!part_map(q, &q->used, s->device, RING_HEADER + 8 * n + 2))
+		queue_break(q, "ring outside memory");
+}
+
+void virtqueue_remap(struct virtqueue *q)
+{
+	if (q->s.enabled && !q->broken)
+		rings_map(q);
+}
+
 void virtqueue_enable(struct virtqueue *q)
 {
 	const struct virtqueue_state *s = &q->s;
@@ -98,10 +116,8 @@ void virtqueue_enable(struct virtqueue *q)
 		queue_break(q, "queue size");
 	else if (s->desc % 16 || s->driver % 2 || s->device % 4)
 		queue_break(q, "misaligned ring");
-	else if (!part_map(q, &q->desc, s->desc, DESC_SIZE * n) ||
-		 !part_map(q, &q->avail, s->driver, RING_HEADER + 2 * n + 2) ||
-		 !part_map(q, &q->used, s->device, RING_HEADER + 8 * n + 2))
-		queue_break(q, "ring outside memory");
+	else
+		rings_map(q);
 }
 
 // ---------------------------------------------------------------- chains

@@ -65,6 +65,10 @@ void virtqueue_reset(struct virtqueue *q, struct host *h, u16 size);
 // Also after q->s was loaded; the caller sets event_idx and indirect.
 void virtqueue_enable(struct virtqueue *q);
 
+// What lies in guest memory may have moved (host_drop): looks the rings up anew. Harmless to a queue that is not
+// enabled; one whose rings are not in RAM any more is broken.
+void virtqueue_remap(struct virtqueue *q);
+
 // The oldest available chain into *c (c->seg and c->max are the caller's): true, or false when there is none or the
 // queue is broken. A chain of more than c->max segments breaks it.
 bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c);

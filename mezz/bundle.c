@@ -249,6 +249,10 @@ static bool bundle_vm(struct bundle *b, const struct config *config, const struc
 	bundle_nics(b, config, vm);
 	if (vm->firmware_vars)
 		text_print(&b->config, "vars %s\n", vm->firmware_vars);
+	if (vm->no_balloon)
+		text_print(&b->config, "balloon off\n");
+	if (vm->balloon)
+		text_print(&b->config, "balloon %llu\n", (unsigned long long)vm->balloon);
 	text_print(&b->config, "repeat %u\ndebug_exit %d\nend\n", vm->repeat, vm->debug_exit);
 	return true;
 }

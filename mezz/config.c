@@ -220,6 +220,21 @@ static bool read_debug_exit(struct document *d, struct config_vm *vm, const yaml
 	return true;
 }
 
+static bool read_balloon(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+{
+	const char *text;
+
+	if (!document_text(d, "balloon", node, &text))
+		return false;
+	vm->no_balloon = strcmp(text, "false") == 0;
+	if (vm->no_balloon || strcmp(text, "true") == 0)
+		return true;
+	if (!parse_size(text, &vm->balloon) || vm->balloon % CONFIG_MEMORY_MIN)
+		return document_fail(d, node,
+			"balloon: '%.40s', expected true, false or a multiple of 1MiB", text);
+	return true;
+}
+
 static const struct key {
 	const char *name;
 	key_reader *read;
@@ -242,6 +257,7 @@ static const struct key {
 	{"repeat", read_repeat, NULL},
 	{"debug_exit", read_debug_exit, NULL},
 	{"nics", config_read_nics, NULL},
+	{"balloon", read_balloon, NULL},
 };
 #define KEY_COUNT (sizeof(vm_keys) / sizeof(vm_keys[0]))
 
@@ -286,6 +302,10 @@ static bool check_vm(struct document *d, const struct config *config, struct con
 		return document_fail(d, at[1],
 			"memory: %llu MiB, expected more than the %llu MiB of the files to load",
 			(unsigned long long)vm->memory >> 20, (unsigned long long)files >> 20);
+	if (vm->balloon >= vm->memory)
+		return document_fail(d, at[KEY_COUNT - 1],
+			"balloon: %llu MiB, expected less than the memory",
+			(unsigned long long)vm->balloon >> 20);
 	return config_check_boot(d, vm, node) && config_check_firmware_vars(d, config, vm, node) &&
 	       (!at[10] || config_check_disks(d, config, vm, at[10]));
 }

@@ -77,6 +77,8 @@ struct config_vm {
 	char *network_config; // NULL: none
 	unsigned repeat;
 	bool debug_exit;
+	bool no_balloon;
+	uint64_t balloon; // bytes that it takes from the start
 	struct config_nic nics[BUNDLE_MAX_NICS];
 	unsigned nic_count;
 };

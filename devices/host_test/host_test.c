@@ -201,3 +201,45 @@ void host_random(struct host *h, void *to, size_t n)
 		((u8 *)to)[i] = h->random++;
 	h->randoms += n;
 }
+
+void host_on_dropped(struct host *h, void (*done)(void *device), void *device)
+{
+	h->dropped = done;
+	h->drop_device = device;
+}
+
+u64 host_drop(struct host *h, u64 gpa, u64 len)
+{
+	u64 at = ALIGN_UP(gpa, PAGE_SIZE), end = ALIGN_DOWN(gpa + len, PAGE_SIZE);
+
+	if (h->drop_ended || gpa + len < gpa)
+		abort();
+	if (gpa >= HOST_TEST_PAGES * PAGE_SIZE)
+		return len;
+	end = MIN(end, HOST_TEST_PAGES * PAGE_SIZE);
+	for (; at < end; at += PAGE_SIZE) {
+		if (h->drop_room && h->drops == h->drop_room)
+			return at - gpa;
+		h->drops++;
+		h->drop_pages |= 1ull << at / PAGE_SIZE;
+	}
+	return len;
+}
+
+void host_drop_end(struct host *h)
+{
+	if (h->drop_ended)
+		abort();
+	h->drop_ended = true;
+	h->drop_ends++;
+}
+
+bool host_test_drop(struct host *h)
+{
+	if (!h->drop_ended)
+		return false;
+	h->drop_ended = false;
+	h->drops = 0;
+	h->dropped(h->drop_device);
+	return true;
+}

@@ -41,6 +41,12 @@ struct host {
 	u64 randoms;
 
 	struct host_rest *rest[HOST_TEST_RESTS];
+	void (*dropped)(void *device);
+	void *drop_device;
+	bool drop_ended;      // done() is owed: host_test_drop
+	u32 drop_room;        // pages that it takes until then, 0: as many as come
+	u32 drops, drop_ends; // pages that were named since the last done(); host_drop_end calls
+	u64 drop_pages;       // set of those below HOST_TEST_PAGES, since the last host_test_clear
 
 	struct host_net net;       // what a card is to be given
 	u32 net_frames;            // that were sent
@@ -52,6 +58,9 @@ struct host {
 struct host *host_test_create(void);  // exits the process if there is no memory
 void host_test_clear(struct host *h); // memory, records and timers
 void host_test_destroy(struct host *h);
+
+// Calls done(). false: it is not owed.
+bool host_test_drop(struct host *h);
 
 // Time goes on; timers that are due fire.
 void host_test_advance(struct host *h, u64 ns);

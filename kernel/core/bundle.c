@@ -170,9 +170,9 @@ static bool parse_share(struct parser *p, struct bundle_vm *vm)
 
 static bool parse_io(struct parser *p, struct bundle_vm *vm)
 {
-	while (is_key(p, "disk") || is_key(p, "nic") || is_key(p, "vars")) {
+	while (is_key(p, "disk") || is_key(p, "nic") || is_key(p, "vars") || is_key(p, "balloon")) {
 		if (vm->io_count == BUNDLE_MAX_IO)
-			return fail(p, "at most 17 disks, nics and vars");
+			return fail(p, "at most 18 disks, nics, vars");
 		vm->io[vm->io_count++] = (struct bundle_line){p->key, p->value};
 		if (!next_line(p))
 			return false;

@@ -16,7 +16,7 @@ struct bundle_module {
 	char *args; // terminated, within `text` of the bundle
 };
 
-// A line about a disk or a network card, for the model's I/O to understand (bundle_disk.h).
+// A line about a disk, a network card or the balloon, for the model's I/O to understand (bundle_disk.h).
 struct bundle_line {
 	char *key;
 	char *value;

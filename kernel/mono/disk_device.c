@@ -9,6 +9,7 @@
 #include "drivers/block.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
+#include "kernel/mono/reclaim.h"
 #include "kernel/vm/vm.h"
 #include "lib/string.h"
 
@@ -26,6 +27,7 @@ struct flight {
 	u64 done;            // bytes of it
 	u64 piece;           // bytes that are below now
 	u32 segment, offset; // where the next piece begins
+	unsigned dma;        // what dma_begin said for the piece
 	struct block_segment seg[SEGMENTS];
 };
 
@@ -140,6 +142,7 @@ static enum host_block_status flight_send(struct flight *f)
 		[HOST_BLOCK_ZERO] = BLOCK_ZERO,
 	};
 	const struct host_block_request *r = f->above;
+	struct vm *vm = f->device->block.vm;
 	enum host_block_status status = HOST_BLOCK_OK;
 
 	f->below.op = ops[r->op];
@@ -152,9 +155,13 @@ static enum host_block_status flight_send(struct flight *f)
 		f->piece = r->count * BLOCK_SECTOR;
 	}
 	f->below.count = f->piece / BLOCK_SECTOR;
-	if (status == HOST_BLOCK_OK && block_submit(f->device->dev, &f->below))
-		status = HOST_BLOCK_ERROR;
-	return status;
+	if (status != HOST_BLOCK_OK)
+		return status;
+	f->dma = dma_begin(vm);
+	if (!block_submit(f->device->dev, &f->below))
+		return HOST_BLOCK_OK;
+	dma_end(vm, f->dma);
+	return HOST_BLOCK_ERROR;
 }
 
 static void flight_end(struct flight *f, enum host_block_status status)
@@ -176,6 +183,7 @@ static void piece_done(struct block_request *below, int err)
 	bool over = true;
 
 	spin_lock(&vm->lock);
+	dma_end(vm, f->dma);
 	f->done += f->piece;
 	if (status == HOST_BLOCK_OK && f->done < f->above->count * BLOCK_SECTOR) {
 		flight_advance(f, f->piece);

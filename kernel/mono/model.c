@@ -10,6 +10,7 @@
 #include "drivers/virtio/virtio_disk.h"
 #include "drivers/virtio/virtio_nic.h"
 #include "kernel/core/log.h"
+#include "kernel/mono/balloon.h"
 #include "kernel/mono/disks.h"
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
@@ -42,7 +43,8 @@ const char *model_vm_create(struct vm *vm)
 
 	why = why ? why : nvram_create(vm);
 	why = why ? why : nics_create(vm);
-	return why ? why : rng_create(vm);
+	why = why ? why : rng_create(vm);
+	return why ? why : balloon_create(vm);
 }
 
 bool model_vm_quiet(struct vm *vm)
@@ -57,12 +59,14 @@ void model_vm_destroy(struct vm *vm)
 	nics_destroy(vm);
 	disks_destroy(vm);
 	rng_destroy(vm);
+	balloon_destroy(vm);
 	firmware_destroy(vm);
 	nvram_destroy(vm);
 }
 
 void model_work(void)
 {
+	balloon_work();
 	net_devices_work();
 	nics_work();
 }

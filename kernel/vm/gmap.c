@@ -82,8 +82,9 @@ void gmap_destroy(struct gmap *g)
 	g->populated = g->tables = 0;
 }
 
-// The leaf's entry for gpa and its level, as far as tables are there; its value may be 0.
-static u64 *find(const struct gmap *g, u64 gpa, int *level)
+// The leaf's entry for gpa and its level, as far as tables are there and not below level `down`;
+// its value may be 0.
+static u64 *find(const struct gmap *g, u64 gpa, int down, int *level)
 {
 	u64 *table = table_at(g->root);
 
@@ -91,7 +92,7 @@ static u64 *find(const struct gmap *g, u64 gpa, int *level)
 		u64 *e = entry_at(table, gpa, l);
 		u64 pte = READ_ONCE(*e);
 
-		if (l == 0 || !pte || (l <= 2 && (pte & hvm->pte_large))) {
+		if (l == down || !pte || (l <= 2 && (pte & hvm->pte_large))) {
 			*level = l;
 			return e;
 		}
@@ -143,7 +144,7 @@ static bool populate_block(struct gmap *g, const struct gmap_range *r, u64 gpa, 
 static int populate_frame(struct gmap *g, u64 gpa)
 {
 	int level;
-	u64 *e = find(g, gpa, &level);
+	u64 *e = find(g, gpa, 0, &level);
 	hpa_t frame;
 
 	if (*e)
@@ -182,7 +183,7 @@ int gmap_populate(struct gmap *g, u64 gpa)
 	if (!r)
 		return -EFAULT;
 	spin_lock(&g->lock);
-	e = find(g, gpa, &level);
+	e = find(g, gpa, 0, &level);
 	if (!*e && !populate_block(g, r, gpa, e, level)) // else another vcpu was faster
 		err = populate_group(g, r, gpa);
 	spin_unlock(&g->lock);
@@ -193,7 +194,7 @@ void *gmap_ptr(struct gmap *g, u64 gpa)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		int level;
-		u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, &level)) : 0;
+		u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, 0, &level)) : 0;
 
 		if (pte & PTE_WRITE)
 			return (u8 *)hpa_to_va(entry_hpa(pte)) +
@@ -207,7 +208,7 @@ void *gmap_ptr(struct gmap *g, u64 gpa)
 static bool map_rom_page(struct gmap *g, u64 gpa, hpa_t frame)
 {
 	int level;
-	u64 *e = find(g, gpa, &level);
+	u64 *e = find(g, gpa, 0, &level);
 
 	e = descend(g, e, gpa, level, 0);
 	if (e)
@@ -233,10 +234,78 @@ void gmap_unmap_rom(struct gmap *g, u64 gpa, u64 size)
 	spin_lock(&g->lock);
 	for (u64 at = gpa; at < gpa + size; at += PAGE_SIZE) {
 		int level;
-		u64 *e = find(g, at, &level);
+		u64 *e = find(g, at, 0, &level);
 
 		if (level == 0)
 			atomic_store(e, 0);
 	}
 	spin_unlock(&g->lock);
+}
+
+void *gmap_look(const struct gmap *g, u64 gpa)
+{
+	int level;
+	u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, 0, &level)) : 0;
+
+	return pte ? (u8 *)hpa_to_va(entry_hpa(pte)) + (gpa & (BIT(level_shift(level)) - 1)) : NULL;
+}
+
+// ---------------------------------------------------------------- memory given back
+
+// The block at e becomes a table of frames that maps the same. Processors may know both for a
+// while; until something is taken out of the table they say the same.
+static bool split(struct gmap *g, u64 *e)
+{
+	hpa_t block = entry_hpa(*e), t = frame_alloc(g->owner, FRAME_TABLE, ORDER_4K);
+
+	if (hpa_is_none(t))
+		return false;
+	for (unsigned i = 0; i < ENTRIES; i++)
+		table_at(t)[i] = hpa_add(block, i * PAGE_SIZE).v | hvm->pte_leaf_rwx;
+	g->tables++;
+	atomic_store(e, t.v | hvm->pte_table);
+	return true;
+}
+
+u64 gmap_unmap(struct gmap *g, u64 gpa, u64 end, struct gmap_gone *gone)
+{
+	bool whole = IS_ALIGNED(gpa, BLOCK) && end - gpa >= BLOCK;
+	u64 *e, pte, size;
+	int level;
+
+	gone->kind = GMAP_NOTHING;
+	if (!gmap_is_ram(g, gpa))
+		return PAGE_SIZE;
+	spin_lock(&g->lock);
+	e = find(g, gpa, whole, &level);
+	if (*e && level && !whole && split(g, e)) {
+		level = 0;
+		e = entry_at(table_at(entry_hpa(*e)), gpa, level);
+	}
+	if (*e && level == whole) {
+		pte = atomic_exchange(e, 0);
+		gone->at = entry_hpa(pte);
+		gone->kind = !level ? GMAP_FRAME : pte & hvm->pte_large ? GMAP_BLOCK : GMAP_TABLE;
+	}
+	spin_unlock(&g->lock);
+	size = BIT(level_shift(level));
+	return ALIGN_DOWN(gpa, size) + size - gpa;
+}
+
+u64 gmap_release(struct gmap *g, const struct gmap_gone *gone)
+{
+	u64 frames = gone->kind == GMAP_BLOCK ? ENTRIES : gone->kind == GMAP_FRAME;
+
+	if (gone->kind == GMAP_TABLE) {
+		for (unsigned i = 0; i < ENTRIES; i++)
+			frames += table_at(gone->at)[i] != 0;
+		table_free(table_at(gone->at), 0);
+	} else if (gone->kind != GMAP_NOTHING) {
+		frame_free(gone->at, gone->kind == GMAP_BLOCK ? ORDER_2M : ORDER_4K);
+	}
+	spin_lock(&g->lock);
+	g->populated -= frames;
+	g->tables -= gone->kind == GMAP_TABLE;
+	spin_unlock(&g->lock);
+	return frames;
 }

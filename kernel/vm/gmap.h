@@ -5,6 +5,9 @@
 // RAM is populated on first touch, in 2 MiB blocks where the range and free memory allow. One
 // structure serves the processor's walks and the kernel's own reads, so that what the guest sees
 // and what the kernel sees cannot differ.
+//
+// Empty -> populated by the first touch; populated -> empty by gmap_unmap, after which the frames
+// are still reachable for those who looked before, until nobody is left of them (gmap_release).
 #pragma once
 
 #include "kernel/core/spinlock.h"
@@ -23,7 +26,7 @@ struct gmap {
 	hpa_t root;
 	struct gmap_range ram[GMAP_RANGES];
 	unsigned ranges;
-	u64 populated; // frames of guest RAM
+	u64 populated; // frames of guest RAM, those unmapped and not yet released among them
 	u64 tables;    // frames of tables
 };
 
@@ -36,6 +39,24 @@ bool gmap_is_ram(const struct gmap *g, u64 gpa);
 // The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM (a ROM is
 // none), or out of memory.
 void *gmap_ptr(struct gmap *g, u64 gpa);
+
+// The same as long as it is populated, else NULL. May be called without a lock, as gmap_ptr.
+void *gmap_look(const struct gmap *g, u64 gpa);
+
+// What gmap_unmap took out of the map.
+struct gmap_gone {
+	enum { GMAP_NOTHING, GMAP_FRAME, GMAP_BLOCK, GMAP_TABLE } kind; // a table with all below
+	hpa_t at;
+};
+
+// Empties the first entry of [gpa, end), whole pages below 2^48: a 2 MiB block, if the range begins
+// with all of it, else a frame. Returns how many bytes of the range are dealt with, which may be
+// more than are left. What *gone names stays as it is until gmap_release. A block of which only a
+// part is to go is split; without memory for the table it stays. vm->lock held.
+u64 gmap_unmap(struct gmap *g, u64 gpa, u64 end, struct gmap_gone *gone);
+
+// Nobody can reach it any more (kernel/mono/reclaim.h): its frames go back. Returns how many.
+u64 gmap_release(struct gmap *g, const struct gmap_gone *gone);
 
 // A guest touched RAM that is not there yet. 0; -EFAULT: not RAM; -ENOMEM.
 int gmap_populate(struct gmap *g, u64 gpa);

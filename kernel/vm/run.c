@@ -97,6 +97,7 @@ static bool take_events(struct vcpu *v)
 	if (events & VCPU_FLUSH) {
 		atomic_and(&v->events, ~(u64)VCPU_FLUSH);
 		hvm->flush(v);
+		vcpu_forget(v);
 	}
 	if (events & VCPU_NMI)
 		inject_nmi(v);

@@ -34,6 +34,12 @@ void vcpu_destroy(struct vcpu *v)
 	kmem_free(v, sizeof(*v));
 }
 
+void vcpu_forget(struct vcpu *v)
+{
+	memset(v->ram_cache, 0, sizeof(v->ram_cache));
+	v->code.page = NULL;
+}
+
 void vcpu_reset(struct vcpu *v)
 {
 	hvm->vcpu_reset(v);
@@ -41,14 +47,12 @@ void vcpu_reset(struct vcpu *v)
 	vlapic_reset(v, false);
 	vpv_reset(v);
 	v->mode = v->id ? VCPU_WAIT_SIPI : VCPU_RUN;
-	v->events = 0;
+	v->events = VCPU_FLUSH; // what was cached before the reset may be gone from the VM's memory
 	v->deferred = 0;
 	v->halted = false;
 	v->mtrr_def_type = 0xc06; // enabled, write-back: what firmware leaves
 	memset(v->mtrr_fixed, 0, sizeof(v->mtrr_fixed));
 	memset(v->mtrr_var, 0, sizeof(v->mtrr_var));
-	memset(v->ram_cache, 0, sizeof(v->ram_cache));
-	v->code = (struct code_cache){0};
 }
 
 // The state leaves this CPU before the vcpu may run on another: whoever takes it waits for

@@ -20,7 +20,7 @@ enum vcpu_event { // bits of vcpu->events
 	VCPU_NMI = 1 << 0,
 	VCPU_INIT = 1 << 1,
 	VCPU_SIPI = 1 << 2,
-	VCPU_FLUSH = 1 << 3, // drop cached translations
+	VCPU_FLUSH = 1 << 3, // drop cached translations, the processor's and ours
 	VCPU_STOP = 1 << 4,  // the VM is being stopped: leave
 	VCPU_LAPIC = 1 << 5, // look at the vlapic for something to inject
 };
@@ -89,6 +89,7 @@ void vcpu_post(struct vcpu *v, u64 events);
 int vcpu_create(struct vm *vm, u32 id);
 void vcpu_destroy(struct vcpu *v); // its scheduler state is OFF
 void vcpu_reset(struct vcpu *v);   // as after power-on
+void vcpu_forget(struct vcpu *v);  // drops ram_cache and code; owner
 
 // Puts the vcpu's state into this CPU's registers, out of the CPU's last one; NULL: only the
 // latter. For pcpu_loop.

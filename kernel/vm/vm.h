@@ -47,6 +47,11 @@ struct vm {
 	struct vm_disks *disks;     // v: the model's (model_vm_create)
 	struct vm_rng *rng;         // v: the model's
 	struct host_rest *rest;     // v: its devices' work for when a vcpu sleeps (host.h)
+	struct vm_balloon *balloon; // v: the model's
+	struct {
+		u64 in_flight[2];
+		unsigned turn;
+	} dma;                      // v: the model's (kernel/mono/reclaim.h)
 	u64 promised;               // a: frames promised to its disks beyond its RAM, not taken yet
 	struct vm_devices *devices; // v: its virtual devices (devices/host_kernel/vm_devices.h)
 	bool pc_made;               // pc_init has been called
@@ -107,6 +112,7 @@ bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size);
 bool guest_write(struct vm *vm, gpa_t addr, const void *from, size_t size);
 
 // A pointer to guest RAM [addr, addr + size), which must not cross a 4 KiB boundary; NULL when it
-// is not RAM. Valid while the VM lives. What it points at may change at any moment: read each value
-// once.
+// is not RAM. Valid while vm->lock is held, or on the CPU that the VM's vcpu is loaded on until it
+// is back in pcpu_loop; whoever keeps it longer stands in docs/locking.md. What it points at may
+// change at any moment: read each value once.
 void *guest_ptr(struct vm *vm, gpa_t addr, size_t size);

@@ -9,6 +9,7 @@ import disks
 import firmware
 import hostile
 import iommu
+import memory_of
 import networks_of
 import scripts
 import uplinks
@@ -227,6 +228,12 @@ def disks_of_vms():
     yield Test('vm-disks-refused', [], alone=vm_disks.refused, models=MICRO, groups='disks')
 
 
+def memory():
+    """What a guest frees comes back."""
+    for n in (1, 2):
+        yield Test(f'balloon-{n}', [], alone=memory_of.beside_traffic(n), models=MONO, groups='memory')
+
+
 def programs():
     """What needs no machine."""
     yield Test('image-size', [], alone=scripts.image_size, groups='programs')
@@ -247,4 +254,5 @@ def attacks():
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(),
+         *attacks()]

@@ -58,6 +58,7 @@ static void two_vms(struct config *config)
 		.affinity = 0x8000000000000001,
 		.repeat = 3,
 		.debug_exit = true,
+		.balloon = 3 << 20,
 		.nic_count = 3,
 		.nics = {{.switch_name = "lan", .vlan = 10, .mac = {2, 0, 0xab, 0, 0, 1}},
 			{.switch_name = "wan", .trunk = true, .mac = {2, 0, 0, 0, 0, 2}},
@@ -77,6 +78,7 @@ static void two_vms(struct config *config)
 		.kernel = paths[2],
 		.cmdline = none,
 		.weight = 1,
+		.no_balloon = true,
 		.module_count = 2,
 		.modules = {{paths[1], args}, {paths[0], none}}};
 }
@@ -87,9 +89,9 @@ static const char text[] =
 	"cmdline console=hvc0 x\nweight 256\ncap 50\naffinity 8000000000000001\n"
 	"nic lan 10 02:00:ab:00:00:01 7 1048576 eth0\nnic wan trunk 02:00:00:00:00:02 0 0\n"
 	"nic lan trunk:10,0,4094 02:00:00:00:00:03 7 1048576 eth0 follow\n"
-	"repeat 3\ndebug_exit 1\nend\n"
+	"balloon 3145728\nrepeat 3\ndebug_exit 1\nend\n"
 	"vm db\nmemory 1099511627776\nvcpus 64\nkernel f0\n"
-	"module f1 a b\nmodule f0 \ncmdline \nweight 1\nrepeat 0\ndebug_exit 0\nend\n";
+	"module f1 a b\nmodule f0 \ncmdline \nweight 1\nballoon off\nrepeat 0\ndebug_exit 0\nend\n";
 
 // One member at *at, checked by the format's own rules; moves *at behind it.
 static void member(const uint8_t *all, size_t size, size_t *at, const char *name, const char *bytes)
@@ -170,7 +172,7 @@ TEST(the_kernel_reads_it)
 	CHECK(bundle.vms[1].module_count == 2 && holds(bundle.vms[1].modules[0].file, "RD"));
 	CHECK(strcmp(bundle.vms[1].modules[0].args, "a b") == 0);
 	CHECK(strcmp(bundle.vms[1].modules[1].args, "") == 0);
-	CHECK_EQ(bundle.vms[0].io_count, 3);
+	CHECK_EQ(bundle.vms[0].io_count, 4);
 	CHECK(strcmp(bundle.vms[0].io[1].key, "nic") == 0);
 	CHECK(net_card_parse(&card, bundle.vms[0].io[0].value) == NULL);
 	CHECK(strcmp(card.name, "lan") == 0 && card.port.vlan == 10 && !card.port.trunk);

@@ -77,10 +77,12 @@ TEST(disks_and_nics_are_kept_for_the_model)
 
 	CHECK_EQ(parse(HEAD "vm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight 1\n"
 			    "nic lan 10 02:00:00:00:00:01 0 0\ndisk i rw\nnic\nvars nvme0n1p1\n"
+			    "balloon off\n"
 			    "repeat 0\ndebug_exit 0\nend\n" VM("b")),
 		0);
 	vm = &bundle.vms[0];
-	CHECK_EQ(vm->io_count, 4);
+	CHECK_EQ(vm->io_count, 5);
+	CHECK(!strcmp(vm->io[4].key, "balloon") && !strcmp(vm->io[4].value, "off"));
 	CHECK(!strcmp(vm->io[0].key, "nic") &&
 		!strcmp(vm->io[0].value, "lan 10 02:00:00:00:00:01 0 0"));
 	CHECK(!strcmp(vm->io[1].key, "disk") && !strcmp(vm->io[1].value, "i rw"));
@@ -91,7 +93,7 @@ TEST(disks_and_nics_are_kept_for_the_model)
 	for (unsigned i = 0; i <= BUNDLE_MAX_IO; i++)
 		strcat(many, "nic x\n");
 	CHECK_EQ(parse(many), 8 + BUNDLE_MAX_IO);
-	CHECK(why && strstr(why, "at most 17"));
+	CHECK(why && strstr(why, "at most 18"));
 }
 
 TEST(refusals)
@@ -268,7 +270,7 @@ TEST(wrong_disks)
 		for (unsigned i = 0; i <= BUNDLE_MAX_IO; i++)
 			n += (size_t)sprintf(config + n, "disk d ro\n");
 		CHECK_EQ(parse(config), 8 + BUNDLE_MAX_IO);
-		CHECK(why && strstr(why, "17 disks"));
+		CHECK(why && strstr(why, "18 disks"));
 	}
 }
 

@@ -89,21 +89,23 @@ TEST(everything)
 {
 	static struct config config;
 	char error[CONFIG_ERROR_MAX] = "";
-	const char yaml[] = "# comment\n"
-			    "vms:\n"
-			    "  - name: web\n"
-			    "    memory: 256MiB\n"
-			    "    vcpus: 2\n"
-			    "    kernel: vmlinuz\n"
-			    "    initrd: initrd\n"
-			    "    cmdline: console=hvc0 \"quoted\" a=b\n"
-			    "    weight: 512\n"
-			    "    cap: 50\n"
-			    "    affinity: [0, 3]\n"
-			    "    repeat: 1\n"
-			    "    debug_exit: true\n"
-			    "  - {name: db-2, memory: 1GiB, vcpus: 64, kernel: vmlinuz,\n"
-			    "     modules: [m1, m1 one two, 'm1  ']}\n";
+	const char yaml[] =
+		"# comment\n"
+		"vms:\n"
+		"  - name: web\n"
+		"    memory: 256MiB\n"
+		"    vcpus: 2\n"
+		"    kernel: vmlinuz\n"
+		"    initrd: initrd\n"
+		"    cmdline: console=hvc0 \"quoted\" a=b\n"
+		"    weight: 512\n"
+		"    cap: 50\n"
+		"    affinity: [0, 3]\n"
+		"    repeat: 1\n"
+		"    debug_exit: true\n"
+		"    balloon: 16MiB\n"
+		"  - {name: db-2, memory: 1GiB, vcpus: 64, kernel: vmlinuz, balloon: false,\n"
+		"     modules: [m1, m1 one two, 'm1  ']}\n";
 	const struct config_vm *vm = config.vms;
 
 	CHECK(load_bytes(yaml, sizeof(yaml) - 1, &config, error));
@@ -121,7 +123,9 @@ TEST(everything)
 	CHECK_EQ(vm->affinity, 9);
 	CHECK_EQ(vm->repeat, 1);
 	CHECK(vm->debug_exit);
+	CHECK(vm->balloon == 16 << 20 && !vm->no_balloon);
 	vm++;
+	CHECK(!vm->balloon && vm->no_balloon);
 	CHECK(strcmp(vm->name, "db-2") == 0);
 	CHECK_EQ(vm->memory, 1ull << 30);
 	CHECK_EQ(vm->vcpus, 64);
@@ -139,7 +143,7 @@ TEST(limits_are_taken)
 {
 	static const char *const lines[] = {"weight: 1", "weight: 10000", "cap: 1", "cap: 6400",
 		"repeat: 0", "repeat: 1000000", "affinity: [63]", "debug_exit: false",
-		"cmdline:", "cmdline: ''"};
+		"balloon: true", "balloon: 15MiB", "cmdline:", "cmdline: ''"};
 	static struct config config;
 	char error[CONFIG_ERROR_MAX] = "", yaml[300];
 
@@ -210,7 +214,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics");
+		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics, balloon");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
@@ -276,6 +280,10 @@ TEST(numbers)
 		"6: repeat: '18446744073709551617', expected a number from 0 to 1000000");
 	WRONG("vms:\n  - vcpus: 0\n", "2: vcpus: '0', expected a number from 1 to 64");
 	WRONG("vms:\n  - vcpus: 65\n", "2: vcpus: '65', expected a number from 1 to 64");
+	WRONG_VM("balloon: on", "6: balloon: 'on', expected true, false or a multiple of 1MiB");
+	WRONG_VM("balloon: 100KiB",
+		"6: balloon: '100KiB', expected true, false or a multiple of 1MiB");
+	WRONG_VM("balloon: 16MiB", "6: balloon: 16 MiB, expected less than the memory");
 	WRONG_VM("debug_exit: yes", "6: debug_exit: 'yes', expected true or false");
 }
 
