@@ -166,7 +166,7 @@ servers:
 
 test:
 	@tools/setup
-	@tools/run-steps -j2 $(CHECKS) unit-decode mezz-test guests-test system
+	@tools/run-steps -j2 $(CHECKS) unit-decode mezz-test guests-test fuzz system
 
 # ---------------------------------------------------------------- to use and to look inside
 MODEL   ?= micro

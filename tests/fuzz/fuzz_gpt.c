@@ -3,6 +3,7 @@
 // put right or not.
 //
 // link: storage/gpt.c storage/crc32.c lib/format.c
+// cc: -fno-sanitize-coverage=trace-cmp
 #include "tests/fuzz/input.h"
 #include "tests/unit/gpt_build.h"
 

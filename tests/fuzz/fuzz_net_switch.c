@@ -2,6 +2,7 @@
 // The virtual switch with ports of every kind that come and go, frames of any content, and time; what it delivers is
 // made into packets. VLANs stay apart, a locked port hears and says only what it may, tables stay whole.
 // link: net/switch.c net/stations.c net/vlan.c net/bucket.c net/frame.c net/offload.c net/checksum.c
+// cc: -fno-sanitize-coverage=trace-cmp
 #include "net/offload.h"
 #include "net/stations.h"
 #include "net/switch.h"

@@ -8,6 +8,7 @@ import blackout
 import disks
 import firmware
 import hostile
+import hostile_io
 import iommu
 import memory_of
 import networks_of
@@ -252,6 +253,7 @@ def attacks():
         yield Test(f'hostile-{i + 1}', [debian('work', 'work', words='mezz.rounds=0'), *hostile.vms(some)],
                    options=cpus(2),
                    script=hostile.script(some), status=130, timeout=300, groups='hostile')
+    yield Test('hostile-io', [], alone=hostile_io.test, seeded=True, models=MONO, groups='hostile')
 
 
 TESTS = [*programs(), *native_disks(), *disks_of_vms(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(),

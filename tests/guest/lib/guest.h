@@ -41,6 +41,8 @@ volatile void *map_mmio(u64 gpa, u64 size); // uncached; identity below 4 GiB
 u64 tsc_per_ms(void);
 void delay_us(u64 us);
 u64 deadline_ms(u64 ms); // a TSC value
+// On the boot CPU, by HLT, so that others have the processor; the APIC is as after reset then, but for its divider.
+void guest_sleep(u64 seconds);
 static inline bool deadline_past(u64 tsc)
 {
 	return rdtsc() >= tsc;

@@ -22,8 +22,7 @@ static void tick(struct trap *t)
 	apic_eoi();
 }
 
-// By HLT, so that others have the processor; the APIC is as after reset then, but for its divider.
-static void sleep(u64 seconds)
+void guest_sleep(u64 seconds)
 {
 	u64 end = seconds ? deadline_ms(seconds * 1000) : 0;
 
@@ -60,7 +59,7 @@ void boot_main(void)
 	args_init(info->flags & BIT(2) ? (const char *)(u64)info->cmdline : "");
 	memory_init(MiB + info->mem_upper * KiB);
 	random_seed_cpu(arg_number("seed", 1));
-	sleep(arg_number("delay", 0));
+	guest_sleep(arg_number("delay", 0));
 	guest_main();
 	guest_finish();
 }
