@@ -11,6 +11,7 @@ import hostile
 import hostile_io
 import iommu
 import memory_of
+import last_flush
 import networks_of
 import scripts
 import uplinks
@@ -221,6 +222,12 @@ def native_cards():
     yield Test('uplink-missing', [], alone=uplinks.missing, models=MONO, groups='net')
 
 
+def flushes():
+    """What a VM that dies had written is flushed for it."""
+    for name, device in (('nvme', 'nvme,serial=flush'), ('sata', 'ide-hd'), ('virtio', 'virtio-blk-pci')):
+        yield Test(f'flush-{name}', [], alone=last_flush.done_for_the_guest(device), models=MONO, groups='disks')
+
+
 def disks_of_vms():
     """Virtual disks: images of the bundle, and disks of the machine."""
     yield Test('vm-disks', [], alone=vm_disks.images, models=MONO, groups='disks')
@@ -256,5 +263,4 @@ def attacks():
     yield Test('hostile-io', [], alone=hostile_io.test, seeded=True, models=MONO, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(),
-         *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(), *attacks()]
