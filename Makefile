@@ -5,9 +5,10 @@
 #   make                        both kernels and mezz; CC=clang, DEBUG=1 (in build/debug), V=1 (shows commands)
 #   make check                  format, headers alone, both compilers, unit tests: before every commit
 #   make test                   everything that is tested; the last line is "N passed, N failed"
-#   make run                    two Debian VMs on two CPUs, with a shell in each; RUNFLAGS="..." for `mezz run`
-#   make servers                two disks of Debian servers for examples/servers.yaml, once
-#   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=mono, CONFIG=FILE
+#   make run                    two Debian servers, database and web, on the mono kernel; Ctrl-C powers them off
+#   make run MODEL=micro        two small Debian VMs, with a shell in each; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
+#   make servers                the disks of the two servers, once
+#   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=micro, CONFIG=FILE
 #   make system, make guests-test, make unit, make fuzz, make bench, make format, make clean
 
 ifeq ($(origin CC),default)
@@ -155,7 +156,7 @@ guests-test: all guests
 mezz-test: $(BUILD)/mezz
 	@tests/system/test_mezz_run.py $(BUILD)/mezz
 
-system: all guests images
+system: all guests images servers
 	@tests/system/run.py --build $(BUILD) $(SYSTEM_FLAGS)
 
 images:
@@ -169,14 +170,17 @@ test:
 	@tools/run-steps -j2 $(CHECKS) unit-decode mezz-test guests-test fuzz system
 
 # ---------------------------------------------------------------- to use and to look inside
-MODEL   ?= micro
-CONFIG  ?= examples/two-vms.yaml
+MODEL   ?= mono
+SERVERS := examples/servers.yaml
+CONFIG  ?= $(if $(filter micro,$(MODEL)),examples/two-vms.yaml,$(SERVERS))
 
 run:
 	@tools/setup
-	@$(MAKE) --no-print-directory -j2 all images
-	@$(BUILD)/mezz run --model $(MODEL) --cpus 2 --log $(BUILD)/log $(RUNFLAGS) $(CONFIG)
+	@$(MAKE) --no-print-directory -j2 all $(if $(filter $(SERVERS),$(CONFIG)),,images)
+	@$(if $(filter $(SERVERS),$(CONFIG)),tools/run-servers $(BUILD) --model $(MODEL) $(RUNFLAGS),\
+		$(BUILD)/mezz run --model $(MODEL) --cpus 2 --log $(BUILD)/log $(RUNFLAGS) $(CONFIG))
 
+gdb: CONFIG := $(if $(filter file,$(origin CONFIG)),examples/two-vms.yaml,$(CONFIG))
 gdb: all images
 	@tools/gdb $(BUILD) $(MODEL) $(CONFIG) $(GDBFLAGS)
 

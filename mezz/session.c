@@ -231,10 +231,15 @@ static void stop(struct session *s, int status)
 	} else if (s->asked_at) {
 		force(s);
 	} else {
+		struct text say = {0};
+
+		text_print(&say,
+			"mezz: the VMs are asked to power off; once more, or %lld s, and they are stopped\n",
+			(long long)s->options->stop_ms / 1000);
+		terminal_say(&s->terminal, say.data);
+		text_free(&say);
 		s->asked_at = s->now;
 		s->asked_status = status;
-		terminal_say(&s->terminal,
-			"mezz: the VMs are asked to power off; once more stops them at once\n");
 		ask_all(s);
 	}
 }

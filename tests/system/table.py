@@ -14,6 +14,7 @@ import memory_of
 import last_flush
 import networks_of
 import scripts
+import servers
 import uplinks
 import vm_disks
 from machine import debian, tiny
@@ -93,6 +94,11 @@ def power():
                after=scripts.button_was_seen, groups='ends')
     yield Test('power-force', [debian('web', 'spin', words='mezz.seconds=600'), debian('db', repeat=3)], script=scripts.stopped_by_force,
                after=scripts.says('web: stopped: by request'), status=130, groups='ends')
+
+
+def main_job():
+    """What `make run` does."""
+    yield Test('servers', [], alone=servers.survive, models=MONO, groups='servers')
 
 
 def many():
@@ -263,4 +269,4 @@ def attacks():
     yield Test('hostile-io', [], alone=hostile_io.test, seeded=True, models=MONO, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(), *attacks()]
+TESTS = [*programs(), *native_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *main_job(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(), *attacks()]
