@@ -20,6 +20,11 @@ void iommu_detach(u16 address)
 		iommu->detach(address);
 }
 
+int iommu_message(u16 address, struct irq_message *m)
+{
+	return iommu ? iommu->message(address, m) : 0;
+}
+
 static void grow(struct iommu_range *r, u64 first, u64 last)
 {
 	r->first = r->any ? MIN(r->first, first) : first;

@@ -2,7 +2,7 @@
 // What a device of the machine may reach in memory, where there is an IOMMU.
 //
 // Each PCI function that a driver has enabled has a domain: it reaches what is mapped there, at its physical address, and
-// nothing else; a function without one reaches nothing. Without an IOMMU all domains are NULL, and mapping is a test
+// nothing else, and raises the interrupts that its driver asked for; a function without one reaches nothing. Without an IOMMU all domains are NULL, and mapping is a test
 // for that.
 //
 // Rings, tables and buffers of a driver are mapped from dma_alloc to dma_free (drivers/dma.h). The memory of a request is
@@ -13,6 +13,7 @@
 #include "lib/addr.h"
 
 struct iommu_domain;
+struct irq_message;
 
 // What was mapped or unmapped and the IOMMU may not know yet: pages [first, last]. All zero: nothing.
 struct iommu_range {
@@ -26,6 +27,8 @@ struct iommu_ops {
 	struct iommu_domain *(*attach)(u16 address);
 	// It reaches nothing any more when this returns.
 	void (*detach)(u16 address);
+	// Lets the function raise this interrupt, by the message that *m becomes; 0, or -ENOSPC: too many. Start only.
+	int (*message)(u16 address, struct irq_message *m);
 	// The three below: any CPU, any locks below LOCK_IOMMU.
 	bool (*map)(struct iommu_domain *d, u64 first, u64 last);
 	void (*unmap)(struct iommu_domain *d, u64 first, u64 last);
@@ -43,6 +46,7 @@ void iommu_register(const struct iommu_ops *ops);
 // See iommu_ops; harmless without an IOMMU.
 struct iommu_domain *iommu_attach(u16 address);
 void iommu_detach(u16 address);
+int iommu_message(u16 address, struct irq_message *m);
 
 // The rest is for domains that there are.
 bool iommu_map_range(struct iommu_domain *d, hpa_t at, u64 len, struct iommu_range *r);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A function's message-signalled interrupts: MSI-X (PCI 3.0, 6.8.2), else one of MSI (6.8.1).
+#include "drivers/iommu.h"
 #include "drivers/pci.h"
 #include "kernel/x86/irq.h"
 #include "kernel/x86/port.h"
@@ -72,14 +73,17 @@ static int msi_set(struct pci_function *f, u32 cap, const struct irq_message *m)
 	return 0;
 }
 
-int pci_irq_set(struct pci_function *f, u32 n, const struct irq_message *m)
+int pci_irq_set(struct pci_function *f, u32 n, const struct irq_message *message)
 {
 	u32 cap = pci_capability(f, PCI_CAP_MSIX, 0);
+	struct irq_message m = *message;
 
+	if (iommu_message(f->address, &m))
+		return -ENODEV;
 	if (cap)
-		return msix_set(f, cap, n, m);
+		return msix_set(f, cap, n, &m);
 	cap = pci_capability(f, PCI_CAP_MSI, 0);
 	if (!cap)
 		return -ENODEV;
-	return n == 0 ? msi_set(f, cap, m) : -EINVAL;
+	return n == 0 ? msi_set(f, cap, &m) : -EINVAL;
 }

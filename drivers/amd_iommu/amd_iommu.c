@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Switches the machine's IOMMUs on and gives devices their domains. One device table serves all of them; what has no domain
-// is blocked in it. Interrupts are not remapped: the entries leave them as they are.
+// is blocked in it. Interrupts are looked up in a table of each domain, so a device raises only those of its driver.
 #include "drivers/amd_iommu/amd_iommu.h"
 #include "drivers/amd_iommu/amd_iommu_internal.h"
 #include "drivers/amd_iommu/ivrs.h"
@@ -14,7 +14,8 @@
 #include "kernel/x86/port.h"
 #include "lib/errno.h"
 
-#define STOP_TRIES 100000u
+#define STOP_TRIES  100000u
+#define MSI_ADDRESS 0xFEE00000ull
 
 // A function that has, or had, a domain.
 struct attached {
@@ -26,6 +27,7 @@ struct attached {
 static struct ivrs ivrs;
 static struct amd_iommu *iommus[IVRS_IOMMUS]; // as in ivrs; NULL: does not work
 static struct device_entry *devices;          // DEVICES
+static bool remapping;                        // of interrupts
 
 static struct spinlock lock = SPINLOCK(LOCK_IOMMU); // the next three, entries of `devices`
 static struct attached attached[PCI_MAX_FUNCTIONS];
@@ -54,9 +56,11 @@ static void entry_set(u16 address, const struct amd_domain *d)
 
 	if (!d) {
 		WRITE_ONCE(e->q[0], DTE_BLOCKED);
+		WRITE_ONCE(e->q[2], remapping ? DTE_IRQ_REFUSED : 0);
 		return;
 	}
 	WRITE_ONCE(e->q[1], d->id);
+	WRITE_ONCE(e->q[2], remapping ? DTE_IRQ_REMAPPED | va_to_hpa(d->irqs).v : 0);
 	WRITE_ONCE(e->q[0],
 		DTE_BLOCKED | DTE_LEVELS(AMD_LEVELS) | va_to_hpa(d->root).v | DTE_READ | DTE_WRITE);
 }
@@ -71,14 +75,19 @@ static void flush(struct iommu_domain *domain, u64 first, u64 last, bool mapped)
 
 static struct iommu_domain *attach(u16 address);
 static void detach(u16 address);
+static int message(u16 address, struct irq_message *m);
 
-static const struct iommu_ops ops = {attach, detach, amd_tables_map, amd_tables_unmap, flush};
+static const struct iommu_ops ops = {
+	attach, detach, message, amd_tables_map, amd_tables_unmap, flush};
 
 static struct amd_domain *domain_make(struct amd_iommu *u)
 {
 	struct amd_domain *d = kmem_alloc(sizeof(*d), FRAME_OWNER_KERNEL);
 
 	if (!d || amd_tables_init(d))
+		return NULL;
+	d->irqs = kmem_alloc(PAGE_SIZE, FRAME_OWNER_KERNEL);
+	if (!d->irqs)
 		return NULL;
 	d->domain.ops = &ops;
 	d->iommu = u;
@@ -168,7 +177,35 @@ static void detach(u16 address)
 	amd_forget_device(a->domain->iommu, a->requester, a->domain->id);
 }
 
+// The message that the device sends then names an entry of its table, which says what it raises (2.2.5).
+static int message(u16 address, struct irq_message *m)
+{
+	struct attached *a = find(address);
+	struct amd_domain *d = a ? a->domain : NULL;
+
+	if (!remapping || !d)
+		return 0;
+	if (d->irq_count == IRQ_TABLE)
+		return -ENOSPC;
+	d->irqs[d->irq_count] = IRQ_ENTRY(m->address >> 12 & 0xFF, m->data & 0xFF);
+	*m = (struct irq_message){MSI_ADDRESS, d->irq_count++};
+	amd_forget_device(d->iommu, a->address, d->id);
+	amd_forget_device(d->iommu, a->requester, d->id);
+	return 0;
+}
+
 // ---------------------------------------------------------------- switching them on
+
+// Where I/O APICs are not known by their addresses, theirs cannot be told from others'.
+static bool can_remap(void)
+{
+	return ivrs.ioapic_count && ivrs.ioapic_count >= acpi_info.ioapic_count;
+}
+
+static void leave_interrupts(u16 address)
+{
+	devices[address].q[2] = 0;
+}
 
 // The capability's first register; what cannot be read says the worst.
 static u32 read_capability(const struct ivrs_iommu *i)
@@ -251,9 +288,16 @@ static struct amd_iommu *start(const struct ivrs_iommu *i)
 static bool make_table(void)
 {
 	devices = kmem_alloc(DEVICES * sizeof(*devices), FRAME_OWNER_KERNEL);
-	for (u32 i = 0; devices && i < DEVICES; i++)
-		devices[i].q[0] = DTE_BLOCKED;
-	return devices;
+	if (!devices)
+		return false;
+	remapping = can_remap();
+	for (u32 i = 0; i < DEVICES; i++)
+		entry_set((u16)i, NULL);
+	for (u32 i = 0; i < ivrs.chip_count; i++)
+		leave_interrupts(ivrs.chips[i]);
+	for (u32 i = 0; i < ivrs.iommu_count; i++)
+		leave_interrupts(ivrs.iommus[i].address);
+	return true;
 }
 
 void amd_iommu_init(void)
@@ -278,5 +322,8 @@ void amd_iommu_init(void)
 			log_line("iommu: AMD-Vi at %#llx does not work",
 				(unsigned long long)ivrs.iommus[i].base.v);
 	}
+	if (!remapping)
+		log_line(
+			"iommu: interrupts are not remapped: ACPI's table does not know all I/O APICs");
 	iommu_register(&ops);
 }

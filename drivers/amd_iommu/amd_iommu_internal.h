@@ -34,6 +34,8 @@ struct amd_domain {
 	u16 id;               // not 0
 	struct spinlock lock; // LOCK_IOMMU: tables
 	u64 *root;
+	u32 *irqs; // IRQ_TABLE entries; start only
+	u32 irq_count;
 };
 
 #define AMD_LEVELS 4u // of 9 bits each: 256 TiB
@@ -53,7 +55,7 @@ int amd_commands_init(struct amd_iommu *u);
 
 // Forgets what it knows of pages [first, last] of the domain, or of a device's entry; returns when that is so.
 void amd_forget_pages(struct amd_iommu *u, u16 domain, u64 first, u64 last);
-void amd_forget_device(struct amd_iommu *u, u16 address, u16 domain);
+void amd_forget_device(struct amd_iommu *u, u16 address, u16 domain); // and its table of interrupts
 // At start: forgets everything; `at_once`: it knows the command for that.
 void amd_forget_all(struct amd_iommu *u, bool at_once);
 

@@ -54,6 +54,15 @@ struct device_entry {
 #define DTE_READ      BIT(61)
 #define DTE_WRITE     BIT(62)
 
+// Of the third quarter: interrupts are looked up in a table of 2^IRQ_TABLE_BITS entries (2.2.5), or refused.
+#define IRQ_TABLE_BITS   6u
+#define IRQ_TABLE        (1u << IRQ_TABLE_BITS)
+#define DTE_IRQ_REFUSED  BIT(0)
+#define DTE_IRQ_REMAPPED (BIT(0) | IRQ_TABLE_BITS << 1 | 2ull << 60)
+
+// An entry of that table: fixed delivery, edge, to one APIC.
+#define IRQ_ENTRY(apic, vector) (1u | (u32)(apic) << 8 | (u32)(vector) << 16)
+
 // Entries of page tables. Six bits of the last level's are ignored by the IOMMU (4:1, 8:7) and ours.
 #define IOPTE_PRESENT BIT(0)
 #define IOPTE_ADDRESS 0x000FFFFFFFFFF000ull
@@ -63,6 +72,7 @@ struct device_entry {
 #define COMMAND_WAIT     COMMAND(1)
 #define COMMAND_DEVICE   COMMAND(2)
 #define COMMAND_PAGES    COMMAND(3)
+#define COMMAND_IRQS     COMMAND(5)
 #define COMMAND_ALL      COMMAND(8)
 #define WAIT_STORE       BIT(0)
 #define PAGES_SIZE       BIT(0) // the address says how many

@@ -74,6 +74,7 @@ void amd_forget_device(struct amd_iommu *u, u16 address, u16 domain)
 {
 	spin_lock(&u->lock);
 	put(u, COMMAND_DEVICE | address, 0);
+	put(u, COMMAND_IRQS | address, 0);
 	put_domain(u, domain);
 	finish(u);
 	spin_unlock(&u->lock);
@@ -86,8 +87,9 @@ void amd_forget_all(struct amd_iommu *u, bool at_once)
 		put(u, COMMAND_ALL, 0);
 	for (u32 i = 0; i < DOMAINS && !at_once; i++) {
 		put(u, COMMAND_DEVICE | i, 0);
+		put(u, COMMAND_IRQS | i, 0);
 		put_domain(u, (u16)i);
-		if (i % (BATCH / 2) == 0)
+		if (i % (BATCH / 4) == 0)
 			finish(u);
 	}
 	finish(u);

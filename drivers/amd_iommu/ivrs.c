@@ -24,6 +24,7 @@ enum { // kinds of entries
 	ENTRY_ALIAS_START = 0x43,
 	ENTRY_EXTENDED_SELECT = 0x46,
 	ENTRY_EXTENDED_START = 0x47,
+	ENTRY_CHIP = 0x48,
 	ENTRY_NAMED = 0xF0,
 };
 
@@ -102,6 +103,16 @@ static void add_range(struct ivrs *out, struct ivrs_range r)
 	out->ranges[out->range_count++] = r;
 }
 
+static void add_chip(struct ivrs *out, u16 address, bool ioapic)
+{
+	if (out->chip_count == IVRS_CHIPS) {
+		out->left_out++;
+		return;
+	}
+	out->chips[out->chip_count++] = address;
+	out->ioapic_count += ioapic;
+}
+
 // One entry; `start` keeps a range that has begun.
 static void read_entry(struct ivrs *out, const struct part *b, u32 at, struct ivrs_range *start)
 {
@@ -130,6 +141,9 @@ static void read_entry(struct ivrs *out, const struct part *b, u32 at, struct iv
 		start->last = id;
 		add_range(out, *start);
 		*start = (struct ivrs_range){.first = 0xFFFF};
+		break;
+	case ENTRY_CHIP:
+		add_chip(out, alias, get(b, at + 7, 1) == 1);
 		break;
 	default:
 		break;

@@ -7,6 +7,7 @@
 
 #define IVRS_IOMMUS 16
 #define IVRS_RANGES 256
+#define IVRS_CHIPS  32
 
 struct ivrs_iommu {
 	u16 address;    // of its PCI function
@@ -32,6 +33,9 @@ struct ivrs {
 	u32 iommu_count, range_count;
 	struct ivrs_iommu iommus[IVRS_IOMMUS];
 	struct ivrs_range ranges[IVRS_RANGES];
+	u32 chip_count, ioapic_count;
+	u16 chips
+		[IVRS_CHIPS]; // under which addresses interrupts of I/O APICs (so many) and HPETs come
 	u32 left_out; // IOMMUs and ranges for which there was no room, or of other PCI segments
 	u32 wishes;   // memory that the firmware wants devices to reach (IVMD)
 };

@@ -27,6 +27,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		memcpy(table + 48, data, size);
 	ivrs_read(&ivrs, table, (u32)(48 + size));
 	REQUIRE(ivrs.iommu_count <= IVRS_IOMMUS && ivrs.range_count <= IVRS_RANGES);
+	REQUIRE(ivrs.chip_count <= IVRS_CHIPS && ivrs.ioapic_count <= ivrs.chip_count);
 	for (u32 i = 0; i < ivrs.range_count; i++) {
 		const struct ivrs_range *r = &ivrs.ranges[i], *found = ivrs_find(&ivrs, r->last);
 

@@ -38,6 +38,7 @@ static u64 ram_next, ram_end;
 static u8 regs[R_SIZE] __attribute__((aligned(8)));
 static bool dead, np_cache;
 static u32 commands, waits, pages_commands, device_commands, all_commands;
+static bool irqs_forgotten;
 static char last_line[256];
 static irq_fn *irq;
 static void *irq_arg;
@@ -50,7 +51,7 @@ static struct {
 static u32 cached;
 static struct {
 	bool known;
-	u64 q0, q1;
+	u64 q0, q1, q2;
 } device_cache[65536];
 
 // ---------------------------------------------------------------- the kernel around it
@@ -169,6 +170,10 @@ static void command(u64 low, u64 high)
 		forget(low, high);
 		pages_commands++;
 		break;
+	case 5:
+		CHECK_EQ(low & 0x0FFFFFFFFFFF0000ull, 0);
+		irqs_forgotten = true;
+		break;
 	case 8:
 		CHECK_EQ((low << 4) | high, 0);
 		cached = 0;
@@ -213,20 +218,44 @@ static bool walk(u64 entry, u64 page)
 	return entry & 1 && (entry & IOPTE_RIGHTS) == IOPTE_RIGHTS;
 }
 
+static void know(u16 requester)
+{
+	u64 *entry = at((reg(R_DEVICE_TABLE) & 0x000FFFFFFFFFF000ull) + requester * 32u);
+
+	CHECK_EQ(reg(R_DEVICE_TABLE) & 0x1FF, 511);
+	if (device_cache[requester].known)
+		return;
+	device_cache[requester].known = true;
+	device_cache[requester].q0 = entry[0];
+	device_cache[requester].q1 = entry[1];
+	device_cache[requester].q2 = entry[2];
+	CHECK_EQ(entry[0] & 0x80300000000000FCull, 0);
+	CHECK_EQ(entry[3], 0);
+}
+
+// The APIC and the vector that a message with this data raises, 0: it is refused, ~0: it goes on as it is.
+static u32 raises(u16 requester, u32 data)
+{
+	u64 q2;
+	u32 entry;
+
+	know(requester);
+	q2 = device_cache[requester].q2;
+	if (!(q2 & 1))
+		return ~0u;
+	if (q2 >> 60 != 2 || data >= 1u << (q2 >> 1 & 15))
+		return 0;
+	entry = ((u32 *)at(q2 & 0x000FFFFFFFFFFFC0ull))[data];
+	CHECK_EQ(entry & 0xFF00007E, 0); // fixed, physical, nothing reserved
+	return entry & 1 ? entry >> 8 : 0;
+}
+
 // May the requester read and write the page?
 static bool reaches(u16 requester, u64 page)
 {
-	u64 *entry = at((reg(R_DEVICE_TABLE) & 0x000FFFFFFFFFF000ull) + requester * 32u);
 	u16 domain;
 
-	CHECK_EQ(reg(R_DEVICE_TABLE) & 0x1FF, 511);
-	if (!device_cache[requester].known) {
-		device_cache[requester].known = true;
-		device_cache[requester].q0 = entry[0];
-		device_cache[requester].q1 = entry[1];
-		CHECK_EQ(entry[0] & 0x80300000000000FCull, 0);
-		CHECK_EQ(entry[2] | entry[3], 0);
-	}
+	know(requester);
 	if ((device_cache[requester].q0 & 3) != 3)
 		return true; // not translated at all
 	if (!(device_cache[requester].q0 >> 9 & 7))
@@ -259,8 +288,8 @@ static void log_event(u32 first, u32 second, u64 address)
 // One IOMMU for everything, but that bus 2 is behind a bridge, and bus 3 behind nothing.
 static void set_up(bool np)
 {
-	static u8 table[92] = {[48] = 0x10,
-		[50] = 44,
+	static u8 table[100] = {[48] = 0x10,
+		[50] = 52,
 		[52] = 0x18,
 		[54] = 0x40,
 		[57] = 0,
@@ -275,7 +304,10 @@ static void set_up(bool np)
 		[86] = 2,
 		[88] = 4,
 		[89] = 0xFF,
-		[90] = 2};
+		[90] = 2,
+		[92] = 72,
+		[97] = 0xA0,
+		[99] = 1};
 	static bool done;
 
 	np_cache = np;
@@ -289,6 +321,7 @@ static void set_up(bool np)
 		fake_relax = relax;
 		reg_set(R_FEATURES, FEATURE_ALL);
 		acpi_info.ivrs = table;
+		acpi_info.ioapic_count = 1;
 		acpi_info.ivrs_size = sizeof(table);
 		amd_iommu_init();
 		done = true;
@@ -461,6 +494,41 @@ TEST(behind_a_bridge)
 	iommu_detach(CARD_2);
 	CHECK(!reaches(BRIDGE, 7));
 	CHECK(!iommu_attach(0x300)); // no IOMMU is said to be there
+}
+
+// Apart from the I/O APIC and the IOMMU, a function raises what its driver asked for, at the APIC it asked for.
+TEST(interrupts)
+{
+	struct irq_message m = {0xFEE03000, 0x45}, n = {0xFEE12000, 0x46};
+
+	set_up(false);
+	CHECK_EQ(raises(0xA0, 0x45), ~0u);
+	CHECK_EQ(raises(0x18, 0x45), ~0u);
+	CHECK_EQ(raises(0x40, 0), 0);
+	CHECK_EQ(iommu_message(0x40, &m), 0); // behind no IOMMU, for all we know
+	CHECK(m.address == 0xFEE03000 && m.data == 0x45);
+	CHECK(iommu_attach(0x40) && iommu_attach(0x48));
+	CHECK_EQ(raises(0x40, 0), 0);
+	irqs_forgotten = false;
+	CHECK_EQ(iommu_message(0x40, &m), 0);
+	CHECK(irqs_forgotten);
+	CHECK_EQ(iommu_message(0x40, &n), 0);
+	CHECK(m.address == 0xFEE00000 && m.data == 0 && n.address == 0xFEE00000 && n.data == 1);
+	CHECK_EQ(raises(0x40, m.data), 0x4503);
+	CHECK_EQ(raises(0x40, n.data), 0x4612);
+	for (u32 i = 2; i < 256; i++)
+		CHECK_EQ(raises(0x40, i), 0);
+	CHECK_EQ(raises(0x48, 0), 0); // the other function's
+	for (u32 i = 2; i < 64; i++) {
+		m = (struct irq_message){0xFEE00000, i};
+		CHECK_EQ(iommu_message(0x40, &m), 0);
+		CHECK_EQ(m.data, i);
+	}
+	CHECK_EQ(iommu_message(0x40, &m), -ENOSPC);
+	iommu_detach(0x40);
+	CHECK_EQ(raises(0x40, 0), 0);
+	CHECK_EQ(raises(0x48, 0), 0);
+	iommu_detach(0x48);
 }
 
 static void turn(void)

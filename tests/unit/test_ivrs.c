@@ -82,6 +82,9 @@ TEST(selected_ranges_and_aliases)
 	begin();
 	iommu(0x11, 0x18, 0xFED80000, 0, entries, sizeof(entries));
 	read_table();
+	CHECK_EQ(ivrs.chip_count, 1);
+	CHECK_EQ(ivrs.ioapic_count, 1);
+	CHECK_EQ(ivrs.chips[0], 0xA0);
 	CHECK_EQ(ivrs.range_count, 6);
 	CHECK(ivrs_find(&ivrs, 0x10) && !ivrs_find(&ivrs, 0x11) && !ivrs_find(&ivrs, 0));
 	CHECK(ivrs_find(&ivrs, 0x100) && ivrs_find(&ivrs, 0x1FF));
