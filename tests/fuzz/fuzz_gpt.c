@@ -4,6 +4,7 @@
 //
 // link: storage/gpt.c storage/crc32.c lib/format.c
 // cc: -fno-sanitize-coverage=trace-cmp
+// fuzz: -max_len=256
 #include "tests/fuzz/input.h"
 #include "tests/unit/gpt_build.h"
 

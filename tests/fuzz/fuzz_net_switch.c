@@ -3,6 +3,7 @@
 // made into packets. VLANs stay apart, a locked port hears and says only what it may, tables stay whole.
 // link: net/switch.c net/stations.c net/vlan.c net/bucket.c net/frame.c net/offload.c net/checksum.c
 // cc: -fno-sanitize-coverage=trace-cmp
+// fuzz: -max_len=512
 #include "net/offload.h"
 #include "net/stations.h"
 #include "net/switch.h"

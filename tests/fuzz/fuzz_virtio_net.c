@@ -7,6 +7,7 @@
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c
 // link: devices/host_test/host_test.c
 // cc: -fno-sanitize-coverage=trace-cmp
+// fuzz: -max_len=512
 #include <stdio.h>
 
 #include "devices/virtio_net.h"

@@ -2,6 +2,7 @@
 // The ring walk: rings anywhere, descriptors and indexes as the input says, all operations in any order.
 // link: devices/virtqueue.c devices/host_test/host_test.c
 // cc: -fno-sanitize-coverage=trace-cmp
+// fuzz: -max_len=512
 #include "devices/host_test/host_test.h"
 #include "devices/virtqueue.h"
 #include "tests/fuzz/input.h"

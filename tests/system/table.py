@@ -6,6 +6,7 @@ from typing import Callable, Optional
 
 import blackout
 import disks
+import faults
 import firmware
 import hostile
 import hostile_io
@@ -155,14 +156,22 @@ def native_disks():
     yield Test('disk-nvme-stall', [], alone=disks.stalled(NVME), models=MONO, groups='disks')
     yield Test('disk-no-address', [], alone=disks.without_addresses, models=MONO, groups='disks')
     yield Test('disk-virtio', [], alone=disks.works(VIRTIO), models=MONO, groups='disks')
+    yield Test('disk-virtio-stall', [], alone=disks.stalled(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-virtio-error', [], alone=disks.one_bad_sector(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-sata', [], alone=disks.works(SATA, count=9), models=MONO, groups='disks')  # zeroes are not offered
-    yield Test('vm-disk-error', [], alone=disks.two_vms(disks.BAD_SECTOR, disks.bad_sector_script), models=MONO, groups='disks')
-    yield Test('vm-disk-stall', [], alone=disks.two_vms(disks.PLAIN, disks.stall_script, 'disk_timeout=1'), models=MONO,
-               groups='disks')
-    yield Test('vm-disk-death', [], alone=disks.two_vms(disks.PLAIN, disks.death_script, 'disk_timeout=1'), models=MONO,
-               groups='disks')
     yield Test('disk-sata-error', [], alone=disks.one_bad_sector(SATA), models=MONO, groups='disks')
+    yield Test('disk-sata-stall', [], alone=disks.stalled(SATA), models=MONO, groups='disks')
+
+
+def faulty_disks():
+    """What VMs see of a disk that fails, and what others see of it: nothing."""
+    for kind in faults.KINDS:
+        yield Test(f'vm-disk-error-{kind}', [], alone=faults.two_vms(kind, faults.FAULTY, faults.errors), models=MONO, groups='disks')
+        yield Test(f'vm-disk-stall-{kind}', [], alone=faults.two_vms(kind, faults.PLAIN, faults.stall, 'disk_timeout=6'),
+                   models=MONO, groups='disks')
+    yield Test('vm-disk-death', [], alone=faults.two_vms('nvme', faults.PLAIN, faults.death, 'disk_timeout=1'), models=MONO,
+               groups='disks')
+    yield Test('vm-disk-slow', [], alone=faults.two_vms('nvme', faults.SLOW, faults.slow), models=MONO, groups='disks')
 
 
 def iommus():
@@ -269,4 +278,5 @@ def attacks():
     yield Test('hostile-io', [], alone=hostile_io.test, seeded=True, models=MONO, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *main_job(), *many(), *sched(), *inside(), *networks(), *native_cards(), *memory(), *attacks()]
+TESTS = [*programs(), *native_disks(), *faulty_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *main_job(), *many(), *sched(), *inside(), *networks(),
+         *native_cards(), *memory(), *attacks()]
