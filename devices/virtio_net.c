@@ -66,7 +66,9 @@ static void net_reset(struct virtio_device *d)
 	struct virtio_net *n = virtio_net_of(d);
 
 	host_timer_cancel(&n->later);
+	host_timer_cancel(&n->tell);
 	n->active_pairs = 1;
+	memset(n->held, 0, sizeof(n->held));
 	memset(n->starved, 0, sizeof(n->starved));
 	memset(n->flow, 0, sizeof(n->flow));
 	virtio_net_filter_reset(n);
@@ -136,6 +138,21 @@ static void net_later(struct host_timer *t)
 	virtio_check(&n->dev);
 }
 
+static void net_tell(struct host_timer *t)
+{
+	struct virtio_net *n = container_of(t, struct virtio_net, tell);
+
+	if (!virtio_running(&n->dev))
+		return;
+	if (n->sends != n->sends_seen) {
+		n->sends_seen = n->sends;
+		host_timer_set(&n->tell, VIRTIO_NET_TELL_NS);
+		return;
+	}
+	virtio_net_tell(n);
+	virtio_check(&n->dev);
+}
+
 void virtio_net_set_link(struct virtio_net *n, bool up)
 {
 	if (n->link == up)
@@ -164,11 +181,13 @@ void virtio_net_init(struct virtio_net *n, struct host *h, struct host_net *net,
 	n->dev.offered = FEATURES | (n->pairs > 1 ? VIRTIO_NET_F_MQ : 0);
 	virtio_init(&n->dev);
 	host_timer_init(h, &n->later, net_later);
+	host_timer_init(h, &n->tell, net_tell);
 }
 
 void virtio_net_destroy(struct virtio_net *n)
 {
 	host_timer_destroy(&n->later);
+	host_timer_destroy(&n->tell);
 }
 
 // ---------------------------------------------------------------- save and restore

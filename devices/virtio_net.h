@@ -20,6 +20,10 @@
 #define VIRTIO_NET_SHARE    128u       // frames that a call sends at most ...
 #define VIRTIO_NET_BYTES    (1u << 20) // ... or so many bytes, and one frame more
 #define VIRTIO_NET_PAUSE_NS 50000ull   // then it goes on after
+#define VIRTIO_NET_UNTOLD                                                                          \
+	16u // frames that were sent, of which the driver was not told, at most ...
+#define VIRTIO_NET_HELD    (64u << 10) // ... or so many bytes, or
+#define VIRTIO_NET_TELL_NS 500000ull   // one to two of these
 
 #define VIRTIO_NET_F_CSUM          BIT(0)
 #define VIRTIO_NET_F_GUEST_CSUM    BIT(1)
@@ -51,12 +55,14 @@ struct virtio_net {
 	struct host_net *net;
 	struct virtqueue
 		queue[2 * VIRTIO_NET_PAIRS + 1]; // receive, transmit, receive, ..., control
-	struct host_timer later;
+	struct host_timer later, tell;
 	u8 addr[NET_ADDR];
 	u16 pairs;        // that there are
 	u16 active_pairs; // that the driver uses
 	bool link;
 	bool starved[VIRTIO_NET_PAIRS]; // the host waits for buffers in the pair's receive queue
+	u32 held[VIRTIO_NET_PAIRS];     // bytes sent of which the driver may have to be told
+	u32 sends, sends_seen;          // calls of virtio_net_transmit; when `tell` last looked
 	struct virtio_net_filter filter;
 	u8 flow[VIRTIO_NET_FLOWS]; // the pair that sent the flow last
 	u64 dropped_bad;           // frames from the guest that were nonsense
@@ -118,5 +124,6 @@ void virtio_net_filter_reset(struct virtio_net *n);
 bool virtio_net_filter_wants(const struct virtio_net *n, u64 dst);
 // Sends what is in the pair's transmit queue; true: not all, as a call has its share.
 bool virtio_net_transmit(struct virtio_net *n, unsigned pair); // virtio_net_tx.c
+void virtio_net_tell(struct virtio_net *n); // of all frames that were sent, if it wants to know
 unsigned virtio_net_flow(
 	const u8 *head, u32 len); // a number for both directions of a flow, below VIRTIO_NET_FLOWS

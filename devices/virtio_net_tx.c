@@ -99,6 +99,31 @@ static u32 chain_send(
 	return f.length;
 }
 
+// Drivers take back what was sent when they send the next frame, or receive one: to be told of each would cost them an
+// interrupt for nothing. So that waits a little; who has taken back everything by then is not told at all.
+static void sent_tell_later(struct virtio_net *n, unsigned pair, u32 bytes)
+{
+	struct virtqueue *q = &n->queue[2 * pair + 1];
+
+	n->held[pair] += bytes;
+	if (virtqueue_untold(q) >= VIRTIO_NET_UNTOLD || n->held[pair] >= VIRTIO_NET_HELD) {
+		n->held[pair] = 0;
+		virtio_interrupt(&n->dev, 2 * pair + 1);
+	} else if (virtqueue_untold(q) && !n->tell.armed) {
+		n->sends_seen = n->sends;
+		host_timer_set(&n->tell, VIRTIO_NET_TELL_NS);
+	}
+}
+
+void virtio_net_tell(struct virtio_net *n)
+{
+	for (unsigned i = 0; i < n->pairs; i++) {
+		n->held[i] = 0;
+		if (2 * i + 1 != virtio_net_control_queue(n) && n->queue[2 * i + 1].s.enabled)
+			virtio_interrupt(&n->dev, 2 * i + 1);
+	}
+}
+
 bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
 {
 	struct virtqueue *q = &n->queue[2 * pair + 1];
@@ -106,6 +131,9 @@ bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
 	u32 bytes = 0;
 	bool more = false;
 
+	n->sends++;
+	if (virtqueue_settle(q))
+		n->held[pair] = 0;
 	do {
 		struct virtqueue_chain c = {.seg = n->seg, .max = ARRAY_SIZE(n->seg)};
 
@@ -118,6 +146,6 @@ bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
 			more = ++chains == VIRTIO_NET_SHARE || bytes >= VIRTIO_NET_BYTES;
 		}
 	} while (!more && virtqueue_set_kicks(q, true));
-	virtio_interrupt(&n->dev, 2 * pair + 1);
+	sent_tell_later(n, pair, bytes);
 	return more;
 }

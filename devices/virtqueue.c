@@ -289,6 +289,21 @@ bool virtqueue_wants_interrupt(struct virtqueue *q)
 	return (u16)(new - READ_ONCE(*used_event(q)) - 1) < (u16)(new - old);
 }
 
+u16 virtqueue_untold(const struct virtqueue *q)
+{
+	return (u16)(q->s.next_used - q->s.signalled);
+}
+
+bool virtqueue_settle(struct virtqueue *q)
+{
+	u16 before = q->s.signalled;
+
+	if (!virtqueue_wants_interrupt(q))
+		return true;
+	q->s.signalled = before;
+	return false;
+}
+
 bool virtqueue_await(struct virtqueue *q, u16 seen)
 {
 	u16 pending;

@@ -85,6 +85,13 @@ void virtqueue_push(struct virtqueue *q, u16 head, u32 written);
 // Shall the driver get an interrupt for what was pushed since the last call? (2.7.7, 2.7.8)
 bool virtqueue_wants_interrupt(struct virtqueue *q);
 
+// How many were pushed since that was last asked.
+u16 virtqueue_untold(const struct virtqueue *q);
+
+// The same question, when the answer may wait: true when the driver has taken note of all by itself, and nothing is owed to
+// it. Else it is still to be asked.
+bool virtqueue_settle(struct virtqueue *q);
+
 // Does the device want to be notified of new chains? It is a hint to the driver. When switched on: true when chains
 // are available already, of which the driver may not tell again.
 bool virtqueue_set_kicks(struct virtqueue *q, bool on);

@@ -43,7 +43,7 @@ run_guest() {
     case $(arg rig.kvm.machine microvm) in microvm*) dev=device;; esac
     [ -z "$GDISK" ] || drive="-drive id=d0,if=none,file=$GDISK,format=raw,cache=none,aio=$(arg rig.kvm.aio threads) -device virtio-blk-$dev,drive=d0"
     [ "$(arg rig.two 0)" = 0 ] ||
-        qemu-system-x86_64 $(machine 1 "$GPEERMEM") -serial null \
+        qemu-system-x86_64 $(machine 1 "$GPEERMEM") -serial file:/dev/console \
             -append "console=ttyS0 panic=-1 $(peer_words)" &
     rigtool stamp create
     rigtool ts /hook qemu-system-x86_64 $(machine 0 "$GMEM") -serial stdio \

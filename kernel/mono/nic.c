@@ -25,6 +25,8 @@ struct place {
 static struct place places[NIC_MAX];
 static struct spinlock list_lock = {.rank = LOCK_NIC}; // not held together with that of a place
 static u64 posted[PCPU_MAX][NIC_MAX / 64];             // own CPU: places to look at
+static struct host_net
+	*sending[PCPU_MAX]; // own CPU: whose frame the switch has; NULL: none of a VM's
 
 // ---------------------------------------------------------------- from inbox to guest
 
@@ -92,16 +94,100 @@ void nics_work(void)
 	}
 }
 
+// ---------------------------------------------------------------- telling the receiver
+
+// The receiver's guest is told if its lock is free; else this CPU does so later.
+static void tell_receiver(unsigned index)
+{
+	struct place *p = &places[index];
+	bool told = false;
+
+	if (spin_trylock_beside(&p->lock)) {
+		if (p->nic && spin_trylock_beside(&p->nic->vm->lock)) {
+			virtio_net_receive_end(&p->nic->dev);
+			spin_unlock_beside(&p->nic->vm->lock);
+			told = true;
+		}
+		spin_unlock_beside(&p->lock);
+	}
+	if (!told)
+		nic_post(index);
+}
+
+// The sender's lock is held.
+static void owed_pay(struct host_net *sender)
+{
+	struct nic_owed *o = &sender->owed;
+
+	if (!o->any)
+		return;
+	o->any = false;
+	host_rest_set(&sender->host, &o->rest, false);
+	timer_cancel(&o->timer);
+	tell_receiver(o->index);
+}
+
+static void owed_rest(struct host_rest *r, unsigned vcpu)
+{
+	(void)vcpu;
+	owed_pay(container_of(r, struct host_net, owed.rest));
+}
+
+static void owed_late(struct timer *t)
+{
+	struct host_net *sender = container_of(t, struct host_net, owed.timer);
+
+	spin_lock(&sender->vm->lock);
+	owed_pay(sender);
+	spin_unlock(&sender->vm->lock);
+}
+
+// Could none of its vcpus run at once, on another CPU?
+static bool vm_is_here(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		struct pcpu *p = READ_ONCE(vm->vcpus[i]->loaded_on);
+
+		if (p ? p != this_pcpu() : pcpu_count > 1)
+			return false;
+	}
+	return true;
+}
+
+// A frame of this length is in the receiver's queue: notes that it is to be told, or tells it.
+static void owed_add(struct host_net *sender, struct host_net *n, u32 length)
+{
+	struct nic_owed *o = &sender->owed;
+
+	if (o->any && o->index != n->index)
+		owed_pay(sender);
+	if (!o->any) {
+		o->any = true;
+		o->index = n->index;
+		o->frames = o->bytes = 0;
+		host_rest_set(&sender->host, &o->rest, true);
+		timer_set(&o->timer, time_now() + time_from_ns(NIC_OWED_NS));
+	}
+	o->bytes += length;
+	if (++o->frames == NIC_OWED_FRAMES || o->bytes >= NIC_OWED_BYTES)
+		owed_pay(sender);
+}
+
+// ---------------------------------------------------------------- from the switch
+
 // Straight into the guest's buffers: the one copy of the frame. Without buffers it waits, with the number of its packets
-// that were taken. The inbox is empty, the receiver's lock held.
-static bool nic_hand_over(struct host_net *n, const struct net_frame *f)
+// that were taken. The inbox is empty, the receiver's lock held. *later: the guest has not been told.
+static bool nic_hand_over(struct host_net *n, const struct net_frame *f, bool *later)
 {
 	bool taken = virtio_net_receive(&n->dev, f, &n->packet) == VIRTIO_NET_TAKEN;
 	bool kept = !taken && net_inbox_put(&n->inbox, f);
 
 	if (!kept)
 		n->packet = 0;
-	virtio_net_receive_end(&n->dev);
+	*later = taken && f->length > NET_PACKET_MAX && sending[this_pcpu()->id] &&
+		 vm_is_here(n->vm);
+	if (!*later)
+		virtio_net_receive_end(&n->dev);
 	return taken || kept;
 }
 
@@ -109,10 +195,10 @@ static bool nic_hand_over(struct host_net *n, const struct net_frame *f)
 static bool nic_deliver(struct net_port *p, const struct net_frame *f)
 {
 	struct host_net *n = container_of(p, struct host_net, port);
-	bool locked = spin_trylock_beside(&n->vm->lock), ok;
+	bool locked = spin_trylock_beside(&n->vm->lock), later = false, ok;
 
 	if (locked && net_inbox_is_empty(&n->inbox)) {
-		ok = nic_hand_over(n, f);
+		ok = nic_hand_over(n, f, &later);
 	} else {
 		ok = net_inbox_put(&n->inbox, f);
 		if (ok)
@@ -120,12 +206,16 @@ static bool nic_deliver(struct net_port *p, const struct net_frame *f)
 	}
 	if (locked)
 		spin_unlock_beside(&n->vm->lock);
+	if (later)
+		owed_add(sending[this_pcpu()->id], n, f->length);
 	return ok;
 }
 
 void host_net_send(struct host_net *n, const struct net_frame *f)
 {
+	sending[this_pcpu()->id] = n;
 	nic_switch_input(n->sw, &n->port, f);
+	sending[this_pcpu()->id] = NULL;
 }
 
 // ---------------------------------------------------------------- link
@@ -233,6 +323,8 @@ static const char *nic_make(struct vm *vm, unsigned number, const char *text, st
 		return "out of memory for a network card";
 	net_inbox_init(&n->inbox, n->ring, NIC_INBOX);
 	n->host.vm = vm;
+	n->owed.rest.fn = owed_rest;
+	timer_init(&n->owed.timer, owed_late);
 	why = attach(n, &c);
 	if (why)
 		return why;
@@ -286,7 +378,9 @@ static void nic_destroy(struct host_net *n)
 	place_set(n->index, NULL);
 	spin_lock(&n->vm->lock);
 	virtio_reset(&n->dev.dev);
+	owed_pay(n);
 	spin_unlock(&n->vm->lock);
+	timer_cancel_sync(&n->owed.timer);
 	virtio_net_destroy(&n->dev);
 	nic_free(n);
 }

@@ -10,6 +10,7 @@
 
 #include "devices/host_kernel/host_kernel.h"
 #include "devices/virtio_net.h"
+#include "kernel/core/timer.h"
 #include "kernel/mono/nics.h"
 #include "net/config.h"
 #include "net/inbox.h"
@@ -19,6 +20,21 @@
 #define NIC_MAX        256u         // of all VMs
 
 struct nic_switch;
+
+#define NIC_OWED_FRAMES 64u
+#define NIC_OWED_BYTES  (512u << 10)
+#define NIC_OWED_NS     400000ull
+
+// A receiver whose guest has been given frames and was not told yet, by the sender's vm->lock. While the receiver could not run
+// anyway, because its sender's vcpu has the CPU, telling it can wait until that vcpu sleeps: one interrupt and one change
+// of vcpus for all that is sent until then, but NIC_OWED_* at most.
+struct nic_owed {
+	bool any;
+	unsigned index; // of the receiver
+	u32 frames, bytes;
+	struct host_rest rest;
+	struct timer timer;
+};
 
 // One card. Its device is under vm->lock, its port under the switch's lock.
 struct host_net {
@@ -31,6 +47,7 @@ struct host_net {
 	struct net_port port;
 	struct net_inbox inbox; // producer: the switch's lock; consumer: nic_drain
 	u32 packet;             // consumer: packets of the oldest frame that were taken already
+	struct nic_owed owed;   // as a sender
 	u8 *ring;
 	struct virtio_net dev;
 	struct virtio_pci pci;

@@ -228,7 +228,8 @@ bool guest_read(struct vm *vm, gpa_t addr, void *to, size_t size)
 		if (!p)
 			return false;
 		n = MIN(size - done, PAGE_SIZE - ((addr.v + done) & (PAGE_SIZE - 1)));
-		memcpy((u8 *)to + done, p, n);
+		(memcpy)((u8 *)to + done, p,
+			n); // the function: what is made of it for size goes byte by byte
 	}
 	return true;
 }
@@ -242,7 +243,7 @@ bool guest_write(struct vm *vm, gpa_t addr, const void *from, size_t size)
 		if (!p)
 			return false;
 		n = MIN(size - done, PAGE_SIZE - ((addr.v + done) & (PAGE_SIZE - 1)));
-		memcpy(p, (const u8 *)from + done, n);
+		(memcpy)(p, (const u8 *)from + done, n);
 	}
 	return true;
 }
