@@ -155,6 +155,8 @@ enum virtio_net_taken virtio_net_receive(
 	if (!offload_passes(n, &f->offload))
 		return packets_receive(n, pair, &m, packet);
 	m.header.offload = f->offload;
+	if (!(n->dev.accepted & VIRTIO_NET_F_GUEST_CSUM))
+		m.header.offload.flags &= (u8)~NET_DATA_VALID;
 	m.packet.length = f->length;
 	return message_receive(n, pair, &m);
 }

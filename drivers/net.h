@@ -27,15 +27,20 @@ struct net_device;
 // A packet that came: in the driver's memory, where the card may still change it.
 struct net_received {
 	const u8 *at;
-	u32 len; // at most NET_BUFFER
+	u32 len;     // at most NET_BUFFER
+	bool summed; // the card found its TCP or UDP checksum right
 };
 
 struct net_driver {
 	// With the card's lock held:
 	// Where the next packet to be sent is put, NET_PACKET_MAX bytes; NULL: nothing is free.
 	u8 *(*room)(struct net_device *d);
-	// It is there. kick tells the card of all that were put.
+	// It is there.
 	void (*put)(struct net_device *d, u32 len);
+	// A frame whose checksum or segments were left to the card: copies it. How many entries, as `sent` counts them, that
+	// took; 0: no room. NULL: the card does none of this, so it is done in software.
+	u32 (*put_whole)(struct net_device *d, const struct net_frame *f);
+	// kick tells the card of all that were put.
 	void (*kick)(struct net_device *d);
 	// Takes back what was sent; how many packets the card still has.
 	u32 (*sent)(struct net_device *d);

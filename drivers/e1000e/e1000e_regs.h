@@ -24,6 +24,7 @@ enum { // 10.2: offsets
 	E_TDLEN = 0x3808,
 	E_TDH = 0x3810,
 	E_TDT = 0x3818,
+	E_RXCSUM = 0x5000,
 	E_MTA = 0x5200, // 128 registers
 	E_RAL = 0x5400,
 	E_RAH = 0x5404,
@@ -72,6 +73,15 @@ struct e1000e_rx { // 7.1.4, legacy
 
 #define RX_DONE 0x01u
 #define RX_END  0x02u
+#define RX_IXSM 0x04u // what follows says nothing
+#define RX_TCPS 0x20u // the sum of TCP or UDP was looked at
+
+// errors
+#define RX_TCPE 0x20u
+#define RX_IPE  0x40u
+
+#define RXCSUM_IP  BIT(8)
+#define RXCSUM_TCP BIT(9)
 
 struct e1000e_tx { // 7.2.10.1, legacy
 	u64 address;
@@ -82,7 +92,30 @@ struct e1000e_tx { // 7.2.10.1, legacy
 
 #define TX_END    0x01u
 #define TX_CRC    0x02u
+#define TX_CUT    0x04u // with TX_DATA: by the context
 #define TX_REPORT 0x08u
+#define TX_MORE   0x20u // not legacy: a context, or, with the type in checksum_offset, data
 #define TX_DONE   0x01u
 
+#define TX_DATA    0x10u // checksum_offset of data
+#define TX_SUM_IP  0x01u // checksum_start of data: sums to be filled in
+#define TX_SUM_TCP 0x02u
+
+struct e1000e_context { // 7.2.11, for the data descriptors behind it
+	u8 ip_start, ip_sum;
+	u16 ip_end;
+	u8 tcp_start, tcp_sum;
+	u16 tcp_end;             // 0: to the packet's end
+	u32 command_and_payload; // CONTEXT_*, 20 bits of payload
+	u8 status, header;
+	u16 mss;
+};
+
+#define CONTEXT_TCP    BIT(24)
+#define CONTEXT_IP4    BIT(25)
+#define CONTEXT_CUT    BIT(26)
+#define CONTEXT_REPORT BIT(27)
+#define CONTEXT_MORE   BIT(29)
+
+_Static_assert(sizeof(struct e1000e_context) == 16, "7.2.11");
 _Static_assert(sizeof(struct e1000e_rx) == 16 && sizeof(struct e1000e_tx) == 16, "7.1.4, 7.2.10.1");

@@ -124,7 +124,8 @@ static bool take(struct net_device *d, struct net_received *r)
 			continue;
 		}
 		if (len >= HEADER && len <= NET_BUFFER) {
-			*r = (struct net_received){buffer(&n->rx, n->slot) + HEADER, len - HEADER};
+			*r = (struct net_received){
+				.at = buffer(&n->rx, n->slot) + HEADER, .len = len - HEADER};
 			return true;
 		}
 		d->count.in_bad++;
@@ -222,7 +223,7 @@ static void cut_off(struct net_device *d)
 }
 
 static const struct net_driver driver = {
-	room, put, kick, sent, take, give, link, quiet, listen, recover, cut_off};
+	room, put, NULL, kick, sent, take, give, link, quiet, listen, recover, cut_off};
 
 // ---------------------------------------------------------------- finding it
 

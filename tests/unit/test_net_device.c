@@ -52,7 +52,7 @@ static bool take(struct net_device *d, struct net_received *r)
 		return false;
 	waiting--;
 	taken++;
-	*r = (struct net_received){coming, come_length};
+	*r = (struct net_received){.at = coming, .len = come_length};
 	return true;
 }
 static void give(struct net_device *d)
@@ -90,7 +90,7 @@ static void cut_off(struct net_device *d)
 }
 
 static const struct net_driver driver = {
-	room, put, kick, sent, take, give, link, quiet, listen, recover, cut_off};
+	room, put, NULL, kick, sent, take, give, link, quiet, listen, recover, cut_off};
 
 static void receive(struct net_device *d, const struct net_frame *f)
 {
