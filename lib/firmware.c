@@ -12,6 +12,12 @@
 #define BLOCKS        0x38u // how many, of which size: 32 bits each
 #define HEADER_MIN    0x48u
 
+// In the header of the variables behind it (EDK II, VARIABLE_STORE_HEADER).
+#define STORE_FORMAT 20u
+#define STORE_STATE  21u
+#define FORMATTED    0x5au
+#define HEALTHY      0xfeu
+
 #define RESET_CODE 16u // bytes at the end of the image, where a processor starts
 
 // EFI_SYSTEM_NV_DATA_FV_GUID
@@ -51,8 +57,13 @@ static bool is_vars(const u8 *volume)
 
 bool firmware_vars_good(const u8 *volume, u64 size)
 {
-	return firmware_is(volume, size) && header_good(volume, size) && is_vars(volume) &&
-	       load(volume + LENGTH, 8) == size;
+	const u8 *store;
+
+	if (!firmware_is(volume, size) || !header_good(volume, size) || !is_vars(volume) ||
+		load(volume + LENGTH, 8) != size || size < 2 * FIRMWARE_BLOCK)
+		return false;
+	store = volume + load(volume + HEADER_LENGTH, 2);
+	return store[STORE_FORMAT] == FORMATTED && store[STORE_STATE] == HEALTHY;
 }
 
 static bool all_same(const u8 *bytes, u32 n)

@@ -17,5 +17,6 @@ bool firmware_is(const u8 *image, u64 size);
 // variables (0: it has none). Else what is wrong with it.
 const char *firmware_look(const u8 *image, u64 size, u32 *vars);
 
-// Do [volume, volume + size) begin with the header of a volume of variables of this size?
+// Do [volume, volume + size) begin with the headers of a volume of variables of this size, as firmware leaves them? It crashes where
+// they are otherwise.
 bool firmware_vars_good(const u8 *volume, u64 size);

@@ -59,6 +59,15 @@ static enum twin_state slot_look(const struct twin_header *h, u32 blocks)
 	return data_good(h) ? TWIN_GOOD : TWIN_DAMAGED;
 }
 
+bool twin_good(const u8 *area, u32 blocks, unsigned slot, u64 *generation)
+{
+	const struct twin_header *h = (const void *)(area + slot * twin_slot(blocks));
+	bool good = slot_look(h, blocks) == TWIN_GOOD;
+
+	*generation = good ? h->generation : 0;
+	return good;
+}
+
 // No slot is good.
 static enum twin_state area_look(const u8 *area, u32 blocks, const enum twin_state state[2])
 {

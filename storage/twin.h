@@ -48,6 +48,9 @@ enum twin_state {
 // Looks at an area, which was read into memory.
 enum twin_state twin_look(const u8 *area, u32 blocks, unsigned *slot, u64 *generation);
 
+// Is this slot whole, with data of so many blocks? *generation is theirs then.
+bool twin_good(const u8 *area, u32 blocks, unsigned slot, u64 *generation);
+
 // Notes the checksum of data block i, of block_crc.
 void twin_sum(struct twin_header *h, u32 i, const u8 *block);
 

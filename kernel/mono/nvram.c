@@ -74,14 +74,13 @@ static void store_free(struct nvram *n)
 	kmem_free(n, sizeof(*n));
 }
 
-// Contents that firmware would not take are told of, and kept: they are the guest's.
 static const char *store_fill(struct vm *vm, struct nvram *n, const char *device)
 {
 	const char *why = NULL;
 
 	memcpy(n->data, vm->config->kernel.data, n->size);
 	if (device) {
-		n->disk = nvram_disk_open(device, n->data, n->size, &why);
+		n->disk = nvram_disk_open(device, n->data, n->size, firmware_vars_good, &why);
 		if (n->disk)
 			log_line("%s: its firmware's variables are kept on %s", vm->name, device);
 	}
@@ -131,6 +130,19 @@ const char *nvram_create(struct vm *vm)
 	return NULL;
 }
 
+// Firmware crashes over variables whose headers are not good. A guest that erased them, or a reset while firmware rewrote them all,
+// shall not leave a VM that cannot start.
+static void store_repair(struct vm *vm, struct nvram *n)
+{
+	const u8 *template = vm->config->kernel.data;
+
+	if (firmware_vars_good(n->data, n->size) || !firmware_vars_good(template, n->size))
+		return;
+	log_vm(vm, "its firmware's variables are damaged: they begin anew");
+	memcpy(n->data, template, n->size);
+	chip_changed(&n->chip, 0, n->size);
+}
+
 struct pflash *nvram_start(struct vm *vm, u64 *at, u32 *size)
 {
 	struct nvram *n = stores[vm->index];
@@ -141,6 +153,7 @@ struct pflash *nvram_start(struct vm *vm, u64 *at, u32 *size)
 	*at = n->at;
 	*size = n->size;
 	spin_lock(&vm->lock);
+	store_repair(vm, n);
 	pflash_reset(&n->chip);
 	chip_readable(&n->chip, true);
 	spin_unlock(&vm->lock);

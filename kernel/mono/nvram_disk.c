@@ -25,7 +25,8 @@ enum step { IDLE, BEGIN, BEGIN_FLUSH, DATA, DATA_FLUSH, HEADER, HEADER_FLUSH };
 struct nvram_disk {
 	struct host host;
 	struct block_device *device;
-	const u8 *data; // the store
+	u8 *data; // the store
+	bool (*usable)(const u8 *data, u64 size);
 	u32 blocks;
 	u8 *image; // of a slot: a header, and the store as it was when the generation was begun
 	u64 generation;
@@ -230,13 +231,30 @@ static int read_area(const struct nvram_disk *d, u8 *area, u32 bytes)
 	return err;
 }
 
-static const char *restore(struct nvram_disk *d, u8 *data, const u8 *area)
+static const u8 *data_at(const struct nvram_disk *d, const u8 *area, unsigned slot)
+{
+	return area + slot * twin_slot(d->blocks) + TWIN_BLOCK;
+}
+
+// The newest was taken while the guest rewrote it all, perhaps, and then the power went: the one before is whole.
+static void fall_back(struct nvram_disk *d, const u8 *area)
+{
+	unsigned other = d->slot ^ 1;
+	u64 generation, size = d->blocks * TWIN_BLOCK;
+
+	if (!d->usable(data_at(d, area, d->slot), size) &&
+		twin_good(area, d->blocks, other, &generation) &&
+		d->usable(data_at(d, area, other), size))
+		d->slot = other;
+}
+
+static const char *restore(struct nvram_disk *d, const u8 *area)
 {
 	switch (twin_look(area, d->blocks, &d->slot, &d->generation)) {
 	case TWIN_GOOD:
 		d->begun = true;
-		memcpy(data, area + d->slot * twin_slot(d->blocks) + TWIN_BLOCK,
-			d->blocks * TWIN_BLOCK);
+		fall_back(d, area);
+		memcpy(d->data, data_at(d, area, d->slot), d->blocks * TWIN_BLOCK);
 		return NULL;
 	case TWIN_EMPTY:
 		d->begun = true;
@@ -255,7 +273,7 @@ static const char *restore(struct nvram_disk *d, u8 *data, const u8 *area)
 	return "its variable store's device holds something else, expected zeros at first";
 }
 
-static const char *load(struct nvram_disk *d, u8 *data)
+static const char *load(struct nvram_disk *d)
 {
 	u32 bytes = twin_area(d->blocks);
 	const char *why = NULL;
@@ -269,7 +287,7 @@ static const char *load(struct nvram_disk *d, u8 *data)
 		why = "not enough free memory for its variable store";
 	else if (read_area(d, area, bytes))
 		why = "its variable store cannot be read";
-	why = why ? why : restore(d, data, area);
+	why = why ? why : restore(d, area);
 	if (area)
 		kmem_free(area, bytes);
 	return why;
@@ -282,7 +300,8 @@ static void begin(struct nvram_disk *d)
 	take(d);
 }
 
-struct nvram_disk *nvram_disk_open(const char *device, u8 *data, u32 size, const char **why)
+struct nvram_disk *nvram_disk_open(const char *device, u8 *data, u32 size,
+	bool (*usable)(const u8 *data, u64 size), const char **why)
 {
 	struct block_device *dev = block_find(device);
 	struct nvram_disk *d;
@@ -298,8 +317,9 @@ struct nvram_disk *nvram_disk_open(const char *device, u8 *data, u32 size, const
 	}
 	d->device = dev;
 	d->data = data;
+	d->usable = usable;
 	d->blocks = size / TWIN_BLOCK;
-	*why = load(d, data);
+	*why = load(d);
 	if (*why) {
 		nvram_disk_close(d);
 		return NULL;

@@ -10,9 +10,11 @@
 struct nvram_disk;
 struct vm;
 
-// For the store [data, data + size), of at most TWIN_BLOCKS. What the device keeps is read into it; a device of zeros
-// leaves it as it is. NULL, and nothing was changed: *why. At start only, as it waits; no lock held.
-struct nvram_disk *nvram_disk_open(const char *device, u8 *data, u32 size, const char **why);
+// For the store [data, data + size), of at most TWIN_BLOCKS. What the device keeps is read into it: the newest of what is usable(),
+// else the newest; a device of zeros leaves it as it is. NULL, and nothing was changed: *why. At start only, as it waits;
+// no lock held.
+struct nvram_disk *nvram_disk_open(const char *device, u8 *data, u32 size,
+	bool (*usable)(const u8 *data, u64 size), const char **why);
 
 // Quiet. No lock held.
 void nvram_disk_close(struct nvram_disk *d);

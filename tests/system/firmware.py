@@ -5,13 +5,15 @@ import struct
 import subprocess
 import uuid
 
-from machine import VM, Failure, Machine
+from machine import VM, Failure, Machine, debian
 
 GRUB = '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi'
 MENU = """linux /vmlinuz console=hvc0 quiet mezz.name=web mezz.do=shell mezz.from=$cmdpath
 initrd /initrd{more}
 boot
 """
+# The commands for the first block of the chip, 4 MiB below 4 GiB.
+ERASE = 'devmem 0xffc00000 8 0x20; devmem 0xffc00000 8 0xd0;'
 START = 2048  # sector of the partition
 PARTITION = uuid.UUID('5d1c9a36-0a3e-4c57-9f0b-2b6a4d1e7c88')
 SIZE = 64 << 20  # of the file system
@@ -112,10 +114,10 @@ def make_store(path):
     """A disk of the machine with a partition of zeros for the variables, and one behind it that is nobody's to touch."""
     with open(path, 'wb') as f:
         f.truncate(8 << 20)
-    call('/sbin/sfdisk', '-q', path, input=b'label: gpt\nstart=2048, size=4096\nstart=6144, size=2048\n')
+    call('/sbin/sfdisk', '-q', path, input=b'label: gpt\nstart=2048, size=4096\nstart=6144, size=6144\n')
     with open(path, 'r+b') as f:
         f.seek(6144 * 512)
-        f.write(b'\xa5' * (2048 * 512))
+        f.write(b'\xa5' * (6144 * 512))
 
 
 def power_up(build, folder, disk, store, script, **keys):
@@ -145,7 +147,7 @@ def say(machine, count, words, expected):
 
 def keeps_variables(build, _, folder):
     """A guest writes a variable, and a boot entry which it makes the only one. It finds both, and was booted by the entry, after a
-    reboot, after a power-off, and after the machine's."""
+    reboot, after a power-off, and after the machine's. Then it erases the chip's headers, and starts as at first."""
     kernel, base = build.resolve() / 'debian' / 'cloud', folder.parent.resolve() / folder.name
     disk, store, more = (base.with_suffix(end) for end in ('.raw', '.store', '.more'))
     make_more(more, kernel)
@@ -163,12 +165,41 @@ def keeps_variables(build, _, folder):
 
     def look(machine):
         say(machine, 1, 'show', later)
+        machine.type('web', f'{ERASE} reboot -f\r')
+        machine.expect('web', r'web# ', count=3)
+        machine.expect('mezzanine', "web: its firmware's variables are damaged: they begin anew")
+        machine.type('web', 'cat /proc/cmdline\r')
+        machine.expect('web', r'mezz.from=\(hd0,gpt1\)/EFI/BOOT')
         machine.type('web', 'poweroff -f\r')
     try:
         power_up(build, folder, disk, store, install, repeat=1)
         power_up(build, folder, disk, store, look)
-        if store.read_bytes()[6144 * 512:8192 * 512] != b'\xa5' * (2048 * 512):
+        if store.read_bytes()[6144 * 512:12288 * 512] != b'\xa5' * (6144 * 512):
             raise Failure('what lies behind the partition was written')
     finally:
         for path in (disk, store, more):
             path.unlink(missing_ok=True)
+
+
+def refused(build, _, folder):
+    """A partition that holds something else is left alone; its VM does not start, the other does."""
+    base = folder.parent.resolve() / folder.name
+    disk, store = base.with_suffix('.raw'), base.with_suffix('.store')
+    disk.write_bytes(bytes(1 << 20))
+    make_store(store)
+    before = store.read_bytes()
+    vm = VM('web', memory='128MiB', disks=f'[{{image: {disk}, mode: snapshot}}]', firmware_vars='{device: nvme0n1p2}')
+    drive = f'-drive if=none,id=d0,format=raw,file={store} -device nvme,drive=d0,serial=store'
+    machine = Machine(folder, build, 'mono', [vm, debian('db', 'poweroff')], ['--cpus', '1', '--qemu-args', drive], 120)
+    try:
+        status = machine.finish()
+        after = store.read_bytes()
+    finally:
+        machine.stop()
+        disk.unlink()
+        store.unlink()
+    if status != 3 or machine.ends('db') != ['poweroff'] or not any('holds something else' in e for e in machine.ends('web')):
+        raise Failure(f'mezz returned {status}: {machine.ends("web")}, {machine.ends("db")}')
+    if before != after:
+        raise Failure('the partition was written')
+    machine.check_frames()

@@ -199,6 +199,7 @@ def firmwares():
     """A disk as its owner left it."""
     yield Test('firmware-disk', [], alone=firmware.boots_again, models=MONO, groups='firmware')
     yield Test('firmware-vars', [], alone=firmware.keeps_variables, models=MONO, groups='firmware')
+    yield Test('firmware-vars-refused', [], alone=firmware.refused, models=MONO, groups='firmware')
 
 
 def networks():

@@ -44,8 +44,10 @@ static inline void firmware_volume(u8 *volume, u64 size, bool vars)
 __attribute__((unused)) static void firmware_build(u8 *image, u64 size, u64 vars)
 {
 	memset(image, 0xff, size);
-	if (vars)
+	if (vars) {
 		firmware_volume(image, vars, true);
+		memcpy(image + 0x48 + 20, "\x5a\xfe", 2);
+	}
 	firmware_volume(image + vars, size - vars, false);
 	memcpy(image + size - 16, "\x90\x90\xe9\x5b\xff", 5);
 }

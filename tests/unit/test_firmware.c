@@ -41,6 +41,8 @@ TEST(good_images)
 	CHECK_EQ(vars, VARS);
 	CHECK(firmware_vars_good(image, VARS));
 	CHECK(!firmware_vars_good(image, SIZE));
+	image[0x48 + 21] = 0xff; // erased
+	CHECK(!firmware_vars_good(image, VARS));
 	firmware_build(image, SIZE, 0);
 	CHECK(!look(SIZE));
 	CHECK_EQ(vars, 0);
@@ -121,6 +123,7 @@ TEST(debians)
 		CHECK(firmware_is(all[order], size));
 		CHECK_EQ(!firmware_look(all[order], size, &vars), !order);
 		CHECK_EQ(vars, order ? 0 : 528 * KiB);
+		CHECK_EQ(firmware_vars_good(all[order], 528 * KiB), !order);
 	}
 }
 

@@ -440,6 +440,66 @@ TEST(disk_that_fails)
 	CHECK(end(VM_END_STOPPED));
 }
 
+static void erase(struct pflash *chip, u64 at)
+{
+	spin_lock(&vm.lock);
+	pflash_write(chip, at, 1, 0x20);
+	pflash_write(chip, at, 1, 0xd0);
+	pflash_write(chip, at, 1, 0xff);
+	spin_unlock(&vm.lock);
+}
+
+// A guest that erases the headers finds the template after its reset.
+TEST(spoiled_by_the_guest)
+{
+	struct pflash *chip;
+	u64 at;
+	u32 size;
+
+	setup();
+	chip = start();
+	program(chip, 5000, 0x12);
+	erase(chip, 0);
+	CHECK_EQ(byte_at(chip, 0x28), 0xff);
+	CHECK_EQ(byte_at(chip, 5000), 0x12);
+	CHECK(!nvram_quiet(&vm));
+	while (disk_answers())
+		;
+	CHECK(nvram_start(&vm, &at, &size) == chip);
+	CHECK_EQ(logs, 1);
+	CHECK(byte_at(chip, 0x28) == '_' && byte_at(chip, 5000) == 0xff);
+	CHECK(timer->armed);
+	CHECK(end(VM_END_STOPPED));
+	chip = start();
+	CHECK(byte_at(chip, 0x28) == '_');
+	CHECK_EQ(logs, 1);
+	CHECK(end(VM_END_STOPPED));
+}
+
+// The machine's power goes when the newest copy is of a moment at which the headers were erased: the one before counts.
+TEST(power_lost_while_all_is_rewritten)
+{
+	struct pflash *chip;
+
+	setup();
+	chip = start();
+	program(chip, 5000, 0x12);
+	CHECK(!nvram_quiet(&vm));
+	while (disk_answers())
+		;
+	erase(chip, 0);
+	CHECK(end(VM_END_STOPPED));
+	CHECK_EQ(flushes, 5);
+	chip = start();
+	CHECK_EQ(logs, 0);
+	CHECK(byte_at(chip, 0x28) == '_' && byte_at(chip, 5000) == 0x12);
+	program(chip, 5001, 0x13);
+	CHECK(end(VM_END_STOPPED));
+	chip = start();
+	CHECK(byte_at(chip, 0x28) == '_' && byte_at(chip, 5001) == 0x13);
+	CHECK(end(VM_END_STOPPED));
+}
+
 static bool refused(const char *what)
 {
 	const char *why = nvram_create(&vm);

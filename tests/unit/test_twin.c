@@ -82,6 +82,8 @@ TEST(a_life)
 		save((n + 1) % 2, n, (u8)(n * 10));
 		CHECK_EQ(look(), TWIN_GOOD);
 		CHECK(generation == n && slot == (n + 1) % 2 && holds((u8)(n * 10)));
+		CHECK_EQ(twin_good(area, BLOCKS, n % 2, &generation), n > 1);
+		CHECK_EQ(generation, n - 1);
 	}
 }
 
