@@ -37,6 +37,14 @@ bool firmware_is(const u8 *image, u64 size)
 	return size >= FIRMWARE_BLOCK && memcmp(image + SIGNATURE, "_FVH", 4) == 0;
 }
 
+bool firmware_is_bios(const u8 *image, u64 size)
+{
+	static const u8 jump[] = {0xea, 0x5b, 0xe0, 0x00, 0xf0};
+
+	return (size == 128 * KiB || size == 256 * KiB) &&
+	       memcmp(image + size - RESET_CODE, jump, sizeof(jump)) == 0;
+}
+
 // The words of a header add up to 0.
 static bool header_good(const u8 *volume, u64 size)
 {

@@ -13,6 +13,9 @@
 // Does the file begin like firmware at all?
 bool firmware_is(const u8 *image, u64 size);
 
+// Is it a PC's BIOS: 128 or 256 KiB that end with a jump to F000h:E05Bh?
+bool firmware_is_bios(const u8 *image, u64 size);
+
 // Looks at the whole image, which firmware_is. NULL: it can be tried, and its first *vars bytes, whole blocks, keep its
 // variables (0: it has none). Else what is wrong with it.
 const char *firmware_look(const u8 *image, u64 size, u32 *vars);

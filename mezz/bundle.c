@@ -170,14 +170,17 @@ static bool firmware_good(const struct config_vm *vm, const struct text *image)
 {
 	const u8 *bytes = (const u8 *)image->data;
 	u32 vars = 0;
-	const char *why = !firmware_is(bytes, image->length)
-				  ? "its firmware is no UEFI firmware"
-				  : firmware_look(bytes, image->length, &vars);
+	const char *why = NULL;
 
+	if (firmware_is(bytes, image->length))
+		why = firmware_look(bytes, image->length, &vars);
+	else if (!firmware_is_bios(bytes, image->length))
+		why = "its firmware is neither UEFI firmware nor a BIOS";
 	if (!why && vm->firmware_vars && !vars)
 		why = "its firmware has no variables that a device could keep";
 	if (why)
-		complain("VM %s: %s, expected that of Debian's package ovmf", vm->name, why);
+		complain("VM %s: %s, expected that of Debian's package ovmf or seabios", vm->name,
+			why);
 	return !why;
 }
 

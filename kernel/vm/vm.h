@@ -72,15 +72,17 @@ struct vm {
 #define GPA_RAM_LOW_MAX 0xb0000000ull // RAM below this; behind it firmware has an ECAM of its own
 #define GPA_PCI_WINDOW  0xc0000000ull
 #define GPA_PCI_END     0xe0000000ull
-#define GPA_ECAM        0xe0000000ull // bus 0 only
-#define GPA_ECAM_SIZE   0x00100000ull
-#define GPA_IOAPIC      0xfec00000ull
-#define GPA_LAPIC       0xfee00000ull
-#define GPA_RAM_HIGH    0x100000000ull
-#define GPA_VGA_HOLE    0xa0000ull // to 0xc0000: no memory
-#define GPA_VGA_END     0xc0000ull
-#define GPA_BIOS        0xe0000ull // ACPI tables; RAM, reserved for the guest
-#define GPA_BIOS_END    0x100000ull
+#define GPA_PCI_LIMIT                                                                              \
+	0xfec00000ull // BARs decode up to here: a BIOS puts them where the guest's tables do not
+#define GPA_ECAM      0xe0000000ull // bus 0 only; before BARs
+#define GPA_ECAM_SIZE 0x00100000ull
+#define GPA_IOAPIC    0xfec00000ull
+#define GPA_LAPIC     0xfee00000ull
+#define GPA_RAM_HIGH  0x100000000ull
+#define GPA_VGA_HOLE  0xa0000ull // to 0xc0000: no memory
+#define GPA_VGA_END   0xc0000ull
+#define GPA_BIOS      0xe0000ull // ACPI tables; RAM, reserved for the guest
+#define GPA_BIOS_END  0x100000ull
 
 // Builds and starts a VM of the configuration; false: it could not be, which was reported, and
 // nothing is left of it. No lock held.

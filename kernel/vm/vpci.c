@@ -32,7 +32,7 @@ static u32 bridge_read(const struct vpci *p, unsigned offset, unsigned size)
 static bool bar_decodes(const struct pci_bar *bar, u32 command)
 {
 	u64 start = bar->io ? VPCI_IO_BASE : GPA_PCI_WINDOW,
-	    end = bar->io ? VPCI_IO_END : GPA_PCI_END;
+	    end = bar->io ? VPCI_IO_END : GPA_PCI_LIMIT;
 
 	if (!bar->size || !(command & (bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
 		return false;

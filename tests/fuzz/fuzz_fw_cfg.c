@@ -13,13 +13,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 static void convert(const struct input *in)
 {
-	u8 *tables = malloc(in->left + 1), *script = malloc(FW_ACPI_SCRIPT_MAX);
+	u8 rsdp[FW_ACPI_RSDP_BYTES], *tables = malloc(in->left + 1),
+				     *script = malloc(FW_ACPI_SCRIPT_MAX);
 	u32 length;
 
 	if (!tables || !script)
 		abort();
 	memcpy(tables, in->at, in->left);
-	length = fw_acpi_convert(tables, (u32)in->left, 0xe0000, script);
+	length =
+		fw_acpi_convert(tables, (u32)in->left, 0xe0000, in->left & 1 ? rsdp : NULL, script);
 	if (length % FW_ACPI_COMMAND || length > FW_ACPI_SCRIPT_MAX)
 		abort();
 	free(tables);

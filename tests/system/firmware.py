@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A VM without a kernel in CONFIG: Debian's UEFI firmware finds GRUB on its disk, and GRUB Debian's kernel."""
+"""A VM without a kernel in CONFIG: Debian's UEFI firmware, or BIOS, finds GRUB on its disk, and GRUB Debian's kernel."""
+import pathlib
 import shutil
 import struct
 import subprocess
@@ -7,6 +8,7 @@ import uuid
 
 from machine import VM, Failure, Machine, debian
 
+BIOS = '/usr/share/seabios/bios-256k.bin'
 GRUB = '/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi'
 MENU = """linux /vmlinuz console=hvc0 quiet mezz.name=web mezz.do=shell mezz.from=$cmdpath
 initrd /initrd{more}
@@ -88,11 +90,46 @@ def make_disk(path, kernel, more=None):
     menu.unlink()
 
 
+def make_bios_disk(path, kernel):
+    """A disk as `grub-install` for BIOS leaves it: boot code in the MBR, GRUB behind it, an active partition."""
+    menu, core = path.with_suffix('.cfg'), path.with_suffix('.core')
+    menu.write_text('set root=(hd0,msdos1)\n' + MENU.format(more=''), encoding='ascii')
+    call('grub-mkimage', '-O', 'i386-pc', '-o', core, '-p', '(hd0,msdos1)/grub', '-c', menu, 'biosdisk', 'part_msdos', 'fat', 'linux', 'boot')
+    with open(path, 'wb') as f:
+        f.truncate(SIZE + START * 512)
+    call('/sbin/sfdisk', '-q', path, input=f'label: dos\nstart={START}, type=c, bootable\n'.encode())
+    with open(path, 'r+b') as f:
+        f.write(pathlib.Path('/usr/lib/grub/i386-pc/boot.img').read_bytes()[:440])
+        f.seek(512)
+        f.write(core.read_bytes())
+    volume = f'{path}@@{START * 512}'
+    call('mformat', '-i', volume, '-F', '-T', str(SIZE // 512), '::')
+    for name in ('vmlinuz', 'initrd'):
+        call('mcopy', '-i', volume, kernel / name, f'::/{name}')
+    menu.unlink()
+    core.unlink()
+
+
 def boots_again(build, model, folder):
     """From the disk to a shell on both vcpus, a reboot through the firmware, a shell again, power-off."""
     disk = folder.parent.resolve() / f'{folder.name}.raw'
     make_disk(disk, build.resolve() / 'debian' / 'cloud')
-    vm = VM('web', memory='256MiB', vcpus=2, disks=f'[{{image: {disk}, mode: snapshot}}]')
+    twice(build, model, folder, disk)
+
+
+def bios_boots_again(build, model, folder):
+    """The same by Debian's SeaBIOS; what it and GRUB say comes once, on the serial port."""
+    disk = folder.parent.resolve() / f'{folder.name}.raw'
+    make_bios_disk(disk, build.resolve() / 'debian' / 'cloud')
+    machine = twice(build, model, folder, disk, firmware=BIOS)
+    log = machine.log('web')
+    for word in (b'Booting from Hard Disk', b'GRUB loading'):
+        if log.count(word) != 2:
+            raise Failure(f'"{word.decode()}" {log.count(word)} times in two boots')
+
+
+def twice(build, model, folder, disk, **keys):
+    vm = VM('web', memory='256MiB', vcpus=2, disks=f'[{{image: {disk}, mode: snapshot}}]', **keys)
     machine = Machine(folder, build, model, [vm], ['--cpus', '1'], 240)
     try:
         for n, word in ((1, 'reboot -f'), (2, 'poweroff -f')):
@@ -108,6 +145,7 @@ def boots_again(build, model, folder):
     if machine.bad_words():
         raise Failure(machine.bad_words())
     machine.check_frames()
+    return machine
 
 
 def make_store(path):

@@ -198,6 +198,7 @@ def blackouts():
 def firmwares():
     """A disk as its owner left it."""
     yield Test('firmware-disk', [], alone=firmware.boots_again, models=MONO, groups='firmware')
+    yield Test('firmware-bios', [], alone=firmware.bios_boots_again, models=MONO, groups='firmware')
     yield Test('firmware-vars', [], alone=firmware.keeps_variables, models=MONO, groups='firmware')
     yield Test('firmware-vars-refused', [], alone=firmware.refused, models=MONO, groups='firmware')
 

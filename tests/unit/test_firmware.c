@@ -58,6 +58,20 @@ TEST(other_files)
 	CHECK(!firmware_is(image, SIZE));
 }
 
+TEST(bios)
+{
+	static const char jump[] = "\xea\x5b\xe0\x00\xf0";
+
+	memset(image, 0, sizeof(image));
+	memcpy(image + SIZE - 16, jump, 5);
+	CHECK(firmware_is_bios(image, SIZE));
+	CHECK(!firmware_is(image, SIZE));
+	CHECK(!firmware_is_bios(image, SIZE - 1));
+	CHECK(!firmware_is_bios(image, SIZE / 2));
+	image[SIZE - 15] = 0x5c;
+	CHECK(!firmware_is_bios(image, SIZE));
+}
+
 // The variables behind the code, the variables alone: there is no code where a processor starts.
 TEST(no_reset_vector)
 {

@@ -153,32 +153,48 @@ static u8 sum(const u8 *at, u64 n)
 	return total;
 }
 
+static u8 rsdp[FW_ACPI_RSDP_BYTES];
+
+// The file that a command names, as long as it may be.
+static u8 *file_of(const u8 *name, u32 *size)
+{
+	bool first = strcmp((const char *)name, FW_ACPI_RSDP) == 0;
+
+	CHECK(first || strcmp((const char *)name, FW_ACPI_TABLES) == 0);
+	*size = first ? sizeof(rsdp) : sizeof(tables);
+	return first ? rsdp : tables;
+}
+
 // Does what the script says, as firmware does, with the tables at PLACE.
 static void run_script(u32 size)
 {
 	CHECK(size && size % FW_ACPI_COMMAND == 0);
 	for (const u8 *c = script; c < script + size; c += FW_ACPI_COMMAND) {
 		u64 at, value;
+		u32 room;
+		u8 *of = file_of(c + 4, &room);
 
-		CHECK(strcmp((const char *)c + 4, FW_ACPI_TABLES) == 0);
 		switch (number(c, 4)) {
 		case 1:
-			CHECK(c == script); // before all else
+			CHECK((c == script) == (of == tables)); // before all else
 			CHECK_EQ(number(c + 60, 4), 64);
+			CHECK_EQ(c[64], of == tables ? 1 : 2); // the RSDP below 1 MiB
 			break;
 		case 2:
 			at = number(c + 116, 4);
 			CHECK(strcmp((const char *)c + 60, FW_ACPI_TABLES) == 0);
 			CHECK(c[120] == 4 || c[120] == 8);
-			value = number(tables + at, c[120]);
+			CHECK(at + c[120] <= room);
+			value = number(of + at, c[120]);
 			CHECK(value < sizeof(tables));
 			value += PLACE;
-			memcpy(tables + at, &value, c[120]);
+			memcpy(of + at, &value, c[120]);
 			break;
 		case 3:
 			at = number(c + 60, 4);
-			CHECK_EQ(tables[at], 0);
-			tables[at] = (u8)-sum(tables + number(c + 64, 4), number(c + 68, 4));
+			CHECK_EQ(of[at], 0);
+			CHECK(number(c + 64, 4) + number(c + 68, 4) <= room);
+			of[at] = (u8)-sum(of + number(c + 64, 4), number(c + 68, 4));
 			break;
 		default:
 			CHECK(false);
@@ -295,6 +311,47 @@ TEST(acpi_tables_move)
 	}
 }
 
+static void make_bios(void)
+{
+	memset(file, 0, 0x100);
+	config.kernel.size = 256 * KiB;
+	for (u32 i = 0; i < 256 * KiB; i++)
+		file[i] = (u8)(i * 7 + (i >> 10));
+	memcpy(file + 256 * KiB - 16, "\xea\x5b\xe0\x00\xf0", 5);
+}
+
+// A BIOS lies below 4 GiB, and its end below 1 MiB; ACPI's tables come by fw_cfg, with an RSDP for its guests.
+TEST(bios)
+{
+	static u8 low[128 * KiB];
+	const u8 *xsdt;
+	u8 port[2];
+
+	start(128 * MiB);
+	make_bios();
+	free(guest_top);
+	guest_top_start = 0x100000000ull;
+	firmware_destroy(&vm);
+	vpci_init(pci, &vm);
+	why = NULL;
+	CHECK_EQ(loader_load(&vm, &config, &why), 0);
+	CHECK_EQ(added_start, 0x100000000ull - 256 * KiB);
+	CHECK(memcmp(guest_top, file, 256 * KiB) == 0);
+	guest_read(&vm, gpa(GPA_BIOS), low, sizeof(low));
+	CHECK(memcmp(low, file + 128 * KiB, sizeof(low)) == 0);
+	CHECK_EQ(vpci_ecam_read(pci, PCI_SUBSYSTEM_VENDOR, 4), 0x11001af4);
+	CHECK_EQ(read_file("etc/sercon-port", port, sizeof(port)), 2);
+	CHECK_EQ(number(port, 2), VUART_COM1);
+	CHECK_EQ(read_file(FW_ACPI_TABLES, tables, sizeof(tables)), sizeof(tables));
+	CHECK_EQ(read_file(FW_ACPI_RSDP, rsdp, sizeof(rsdp)), sizeof(rsdp));
+	run_script(read_file(FW_ACPI_SCRIPT, script, sizeof(script)));
+	CHECK(memcmp(rsdp, "RSD PTR ", 8) == 0);
+	CHECK(sum(rsdp, 20) == 0 && sum(rsdp, sizeof(rsdp)) == 0);
+	xsdt = table_at(number(rsdp + 24, 8), "XSDT");
+	CHECK_EQ(sum(xsdt, number(xsdt + 4, 4)), 0);
+	table_at(number(xsdt + 36, 8), "FACP");
+}
+
 TEST(starts_again)
 {
 	u8 byte;
@@ -331,14 +388,15 @@ TEST(tables_that_lie)
 		guest_read(&vm, gpa(GPA_BIOS), tables, sizeof(tables));
 		tables[fields[i]] = 0xff;
 		if (fields[i] != 24) // an odd place in the file is refused for its length, below
-			CHECK_EQ(fw_acpi_convert(tables, sizeof(tables), GPA_BIOS, script), 0);
+			CHECK_EQ(
+				fw_acpi_convert(tables, sizeof(tables), GPA_BIOS, NULL, script), 0);
 	}
 	for (unsigned cut = 0; cut < 1024; cut += 5) {
 		u8 *copy = malloc(cut ? cut : 1);
 
 		guest_read(&vm, gpa(GPA_BIOS), tables, sizeof(tables));
 		memcpy(copy, tables, cut);
-		CHECK_EQ(fw_acpi_convert(copy, cut, GPA_BIOS, script), 0);
+		CHECK_EQ(fw_acpi_convert(copy, cut, GPA_BIOS, NULL, script), 0);
 		free(copy);
 	}
 }

@@ -199,8 +199,7 @@ TEST(bars_move)
 
 TEST(bars_outside_of_the_window_do_not_decode)
 {
-	static const u32 places[] = {
-		0, 0x100000, 0xbffff000, 0xe0000000, 0xfec00000, 0xfee00000, 0xfffff000};
+	static const u32 places[] = {0, 0x100000, 0xbffff000, 0xfec00000, 0xfee00000, 0xfffff000};
 	u64 value;
 
 	setup();
@@ -209,6 +208,8 @@ TEST(bars_outside_of_the_window_do_not_decode)
 		set(7, PCI_BAR_0 + 8, 4, places[i]);
 		CHECK(!vpci_mmio_read(pci, places[i], 4, &value));
 	}
+	set(7, PCI_BAR_0 + 8, 4, 0xfebff000); // where a BIOS puts it
+	CHECK(vpci_mmio_read(pci, 0xfebff000, 4, &value));
 	set(7, PCI_BAR_0, 4, 0xdfffc000);
 	CHECK(vpci_mmio_read(pci, 0xdfffc000, 4, &value));
 	set(7, PCI_BAR_0 + 4, 4, 1); // above 4 GiB
