@@ -247,7 +247,9 @@ void *gmap_look(const struct gmap *g, u64 gpa)
 	int level;
 	u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, 0, &level)) : 0;
 
-	return pte ? (u8 *)hpa_to_va(entry_hpa(pte)) + (gpa & (BIT(level_shift(level)) - 1)) : NULL;
+	return pte & PTE_WRITE
+		       ? (u8 *)hpa_to_va(entry_hpa(pte)) + (gpa & (BIT(level_shift(level)) - 1))
+		       : NULL;
 }
 
 // ---------------------------------------------------------------- memory given back
