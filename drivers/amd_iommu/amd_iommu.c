@@ -129,22 +129,27 @@ static struct attached *make(u16 address, const struct ivrs_range *r)
 static struct iommu_domain *attach(u16 address)
 {
 	const struct ivrs_range *r = ivrs_find(&ivrs, address);
-	struct attached *a = find(address);
+	struct attached *a;
 
 	if (!r || !iommus[r->iommu]) {
 		log_line("iommu: %02x:%02x.%u is behind none: it reaches all memory", address >> 8,
 			address >> 3 & 31, address & 7);
 		return NULL;
 	}
+	spin_lock(&lock);
+	a = find(address);
 	a = a ? a : make(address, r);
+	if (a) {
+		a->on = true;
+		entry_set(a->address, a->domain);
+		entry_set(a->requester, a->domain);
+	}
+	spin_unlock(&lock);
 	if (!a) {
 		log_line("iommu: no memory for the tables of %02x:%02x.%u: it reaches nothing",
 			address >> 8, address >> 3 & 31, address & 7);
 		return NULL;
 	}
-	a->on = true;
-	entry_set(a->address, a->domain);
-	entry_set(a->requester, a->domain);
 	amd_forget_device(a->domain->iommu, a->address, a->domain->id);
 	amd_forget_device(a->domain->iommu, a->requester, a->domain->id);
 	return &a->domain->domain;

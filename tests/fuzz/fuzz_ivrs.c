@@ -2,7 +2,7 @@
 // The reader of ACPI's table of AMD IOMMUs: what it gives is within its bounds, whatever the table says.
 //
 // link: drivers/amd_iommu/ivrs.c
-// fuzz: -max_len=4096
+// fuzz: -max_len=1024
 #include <stdlib.h>
 #include <string.h>
 
