@@ -16,7 +16,7 @@ from uplinks import free_ports
 
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../tools')
 ROOT_OFFSET = (2048 + 16 * 2048) * 512  # of the file system on a server's disk (tools/server-images)
-START, STOP = 900, 300  # seconds, for a machine that is busy
+START, STOP = 1800, 300  # seconds, for a machine that does much else
 ROW = '1: hello from the database'
 
 
