@@ -93,3 +93,26 @@ def beside_traffic(vcpus):
         finally:
             m.stop()
     return test
+
+
+def balloon_of(m, name):
+    """MiB in the balloon, as the guest's kernel counts them."""
+    before = len(re.findall(rb'^balloon -?\d+$', m.log(name), re.M))
+    m.type(name, 'set $(grep balloon_[id] /proc/vmstat); echo balloon $((($2 - $4) / 256))\n')
+    return int(m.expect(name, r'^balloon (-?\d+)$', 20, before + 1).group(1))
+
+
+def target(m):
+    """A balloon of 64 MiB is full soon, also after a reboot; a VM that has none has all its memory."""
+    for boot in (1, 2):
+        ready(m, 'web', boot)
+        end = time.monotonic() + 60
+        while balloon_of(m, 'web') != 64:
+            check(time.monotonic() < end, 'the balloon is not full')
+            time.sleep(0.5)
+        if boot == 1:
+            m.type('web', 'reboot -f\n')
+            m.wait_event('web', 'reboot', seconds=30)
+    ready(m, 'db')
+    ask(m, 'db', 'echo $(ls /sys/bus/virtio/drivers/virtio_balloon | grep -c virtio) balloons', '0 balloons')
+    off(m, 'web', 'db')

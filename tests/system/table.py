@@ -257,6 +257,16 @@ def memory():
     """What a guest frees comes back."""
     for n in (1, 2):
         yield Test(f'balloon-{n}', [], alone=memory_of.beside_traffic(n), models=MONO, groups='memory')
+    for n in (1, 2):
+        yield Test(f'balloon-hostile-{n}', [tiny('bad', 'balloon', vcpus=n, memory='64MiB'),
+                                            debian('work', 'work', words='mezz.rounds=10')],
+                   models=MONO, options=cpus(n), ends={'bad': ['exit 0']}, after=scripts.work_was_right('work'),
+                   timeout=300, groups='memory')
+    yield Test('balloon-target', [debian('web', memory='256MiB', balloon='64MiB'), debian('db', balloon='false')],
+               models=MONO, options=cpus(1), script=memory_of.target, ends={'web': ['reboot', 'poweroff']}, timeout=240,
+               groups='memory')
+    yield Test('balloon-micro', [debian('web', balloon='64MiB'), tiny('db', 'hello')], models=MICRO, status=3,
+               ends={'db': ['exit 0'], 'web': ['stopped cannot start: .*need a root VM.*']}, groups='memory')
 
 
 def programs():
