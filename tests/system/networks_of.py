@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from scripts import ask, check, off, ready
+from scripts import ask, check, leave, off, ready, window
 
 BLOCK, BLOCKS = 1 << 20, 8  # of the file that is moved
 SIZE = BLOCK * BLOCKS
@@ -29,10 +29,20 @@ def by_http(m, reader, server, address):
     return seconds_of(m, reader, f'wget -q -O /tmp/got http://{address}/file; md5sum </tmp/got', f'{SUM}  -', 120)
 
 
+def features(m, name, vcpus):
+    """What Linux's driver took of what the card offers: checksums, TSO with ECN both ways, mergeable buffers, link status, control queue, indirect
+    descriptors, event index, a pair of queues for each vcpu."""
+    bits = [0, 1, 7, 8, 9, 11, 12, 13, 15, 16, 17, 28, 29, 32] + ([22] if vcpus > 1 else [])
+    columns = ','.join(str(b + 1) for b in sorted(bits))
+    ask(m, name, f'echo took $(cut -c{columns} /sys/class/net/eth0/device/features) with $(ls -d /sys/class/net/eth0/queues/rx-* | wc -l) queues',
+        f'took {"1" * len(bits)} with {vcpus} queues')
+
+
 def talk(m):
     """web and db on VLAN 10 reach each other and move a file both ways; spy on VLAN 20 hears not one frame."""
     for name in ('web', 'db', 'spy'):
         ready(m, name)
+    features(m, 'web', m.vms[0].keys['vcpus'])
     ask(m, 'web', 'ping -q -c 5 10.0.0.2', '5 packets transmitted, 5 packets received, 0% packet loss', 40)
     ask(m, 'db', 'ping -q -c 2 -s 1472 10.0.0.1', '2 packets transmitted, 2 packets received, 0% packet loss', 40)
     ask(m, 'spy', 'ping -q -c 2 -W 1 10.0.0.2', '2 packets transmitted, 0 packets received, 100% packet loss', 40)
@@ -90,6 +100,18 @@ def flood(m):
     m.wait_event('flood', 'exit', seconds=120)
     reaches(m)
     off(m, 'web', 'db')
+
+
+def flood_costs(m):
+    """A VM that only computes gets what its weight says while one floods its queue and the switch, and another hears that."""
+    ready(m, 'web')
+    m.expect('flood', '^flooding$', 90)
+    got, time_ms = window(m, ['work', 'flood', 'web'], 8, spinning=('work',))
+    text = ', '.join(f'{name} {100 * ms / time_ms:.1f} %' for name, ms in got.items())
+    (m.folder / 'shares').write_text(text + '\n')
+    check(got['flood'] >= 0.2 * time_ms, f'there was no flood: {text}')
+    check(got['work'] >= 0.97 * time_ms / 3, f'the flood took too much: {text}')
+    leave(m)
 
 
 def hostile(m):

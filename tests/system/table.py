@@ -222,6 +222,9 @@ def networks():
                              debian('db', words='mezz.ip=10.0.0.2/24', nics=lan % 2),
                              tiny('flood', 'netflood', 'to=0x525400000001 seconds=20 delay=15', nics=lan % 3)],
                models=MONO, options=cpus(1), script=networks_of.flood, ends={'flood': ['exit 0']}, timeout=240, groups='net')
+    yield Test('net-flood-costs', [debian('work', 'spin', words='mezz.seconds=600'), tiny('flood', 'netflood', 'to=0x525400000001 seconds=600 delay=25', nics=lan % 3),
+                                   debian('web', words='mezz.ip=10.0.0.1/24', nics=lan % 1)],
+               models=MONO, options=cpus(1), script=networks_of.flood_costs, status=130, timeout=240, groups='net')
     yield Test('net-hostile', [debian('web', words='mezz.ip=10.0.0.1/24', nics=lan % 1),
                                debian('db', words='mezz.ip=10.0.0.2/24', nics=lan % 2),
                                tiny('bad', 'virtq', 'device=0x1041 delay=15', vcpus=2, nics=lan % 3)],
