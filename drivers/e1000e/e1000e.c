@@ -29,6 +29,8 @@ struct e1000e {
 	volatile struct e1000e_rx *rx; // own CPU
 	u8 *rx_buffers;
 	u32 rx_next;
+	u32 rx_given;        // since the card was told
+	bool has_link, look; // look: at the register, as it may have changed
 
 	volatile struct e1000e_tx *tx; // the card's lock
 	u8 *tx_buffers;
@@ -173,15 +175,25 @@ static u32 sent(struct net_device *d)
 
 // ---------------------------------------------------------------- receiving
 
-// The descriptor is the card's again, and so is the one that the tail stood at.
+#define TOLD_MAX 16u // each access to a register costs much where the card is emulated
+
+static void tell_given(struct e1000e *e)
+{
+	if (e->rx_given)
+		set(e, E_RDT, (e->rx_next - 1) % ENTRIES);
+	e->rx_given = 0;
+}
+
+// The descriptor is the card's again, and so is the one that the tail stood at; the card is told of several at once.
 static void give(struct net_device *d)
 {
 	struct e1000e *e = of(d);
 
 	e->rx[e->rx_next].address = dma_address(e->rx_buffers + e->rx_next * NET_BUFFER);
 	e->rx[e->rx_next].status = 0;
-	set(e, E_RDT, e->rx_next);
 	e->rx_next = (e->rx_next + 1) % ENTRIES;
+	if (++e->rx_given == TOLD_MAX)
+		tell_given(e);
 }
 
 // Only packets of one buffer are received (RCTL.LPE is 0); one of several is none of ours.
@@ -210,9 +222,15 @@ static bool take(struct net_device *d, struct net_received *r)
 
 static bool link(struct net_device *d)
 {
-	u32 status = get(of(d), E_STATUS);
+	struct e1000e *e = of(d);
+	u32 status;
 
-	return status != ~0u && status & STATUS_LU;
+	if (e->look) {
+		status = get(e, E_STATUS);
+		e->has_link = status != ~0u && status & STATUS_LU;
+		e->look = false;
+	}
+	return e->has_link;
 }
 
 static void quiet(struct net_device *d)
@@ -225,9 +243,14 @@ static void quiet(struct net_device *d)
 static bool listen(struct net_device *d)
 {
 	struct e1000e *e = of(d);
+	u32 causes = get(e, E_ICR);
 
-	set(e, E_ICR, get(e, E_ICR));
-	if (e->rx[e->rx_next].status & RX_DONE || link(d) != d->link)
+	set(e, E_ICR, causes);
+	tell_given(e);
+	e->look |= causes & CAUSE_LSC;
+	if (causes == ~0u)
+		return e->has_link; // it has gone, which the next turn finds out
+	if (e->rx[e->rx_next].status & RX_DONE || e->look)
 		return true;
 	set(e, E_IMS, CAUSES);
 	return false;
@@ -241,7 +264,8 @@ static void set_up_receive(struct e1000e *e)
 		e->rx[i].address = dma_address(e->rx_buffers + i * NET_BUFFER);
 		e->rx[i].status = 0;
 	}
-	e->rx_next = 0;
+	e->rx_next = e->rx_given = 0;
+	e->look = true;
 	set(e, E_RDBAL, dma_address(e->rx));
 	set(e, E_RDBAH, dma_address(e->rx) >> 32);
 	set(e, E_RDLEN, RING);
