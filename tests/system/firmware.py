@@ -130,7 +130,7 @@ def bios_boots_again(build, model, folder):
 
 def twice(build, model, folder, disk, **keys):
     vm = VM('web', memory='256MiB', vcpus=2, disks=f'[{{image: {disk}, mode: snapshot}}]', **keys)
-    machine = Machine(folder, build, model, [vm], ['--cpus', '1'], 240)
+    machine = Machine(folder, build, model, [vm], ['--cpus', '1'], 480)
     try:
         for n, word in ((1, 'reboot -f'), (2, 'poweroff -f')):
             machine.expect('web', r'^web ready: .* 2 cpus', count=n)
@@ -162,7 +162,7 @@ def power_up(build, folder, disk, store, script, **keys):
     """A run of the machine in which the script talks to the VM."""
     vm = VM('web', memory='256MiB', disks=f'[{{image: {disk}, mode: snapshot}}]', firmware_vars='{device: nvme0n1p1}', **keys)
     drive = f'-drive if=none,id=d0,format=raw,file={store} -device nvme,drive=d0,serial=store'
-    machine = Machine(folder, build, 'mono', [vm], ['--cpus', '1', '--qemu-args', drive], 300)
+    machine = Machine(folder, build, 'mono', [vm], ['--cpus', '1', '--qemu-args', drive], 480)
     try:
         script(machine)
         status = machine.finish()
