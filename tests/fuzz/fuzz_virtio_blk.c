@@ -45,7 +45,7 @@ static void driver_start(struct machine *m, u8 how)
 		driver_msix(&d, QUEUES + 1);
 	MUST(driver_negotiate(&d, how & 0x40 ? ~0ull : how & 0x20 ? ~VIRTIO_BLK_F_FLUSH : 0));
 	for (u16 q = 0; q < QUEUES; q++)
-		driver_queue(&d, q, (u16)(1u << (how & 7)), RING(q), (u16)(q + 1));
+		driver_queue(&d, q, (u16)(2u << (how & 7)), RING(q), (u16)(q + 1));
 	driver_ok(&d);
 }
 
@@ -91,7 +91,7 @@ static void move(struct machine *m, struct input *in, bool damage)
 		virtio_pci_ops.reset(&m->fn);
 }
 
-// A chain of up to seven descriptors, most of them as a request has them.
+// A chain of up to seven descriptors, most of them as a request has them; now and then a ring full of it.
 static void chain_add(struct machine *m, struct input *in, unsigned q)
 {
 	static const u32 types[] = {0, 1, 4, 8, 11, 13, 0, 1};
@@ -101,9 +101,11 @@ static void chain_add(struct machine *m, struct input *in, unsigned q)
 		u64 range_sector;
 		u32 count, flags;
 	} request = {.type = types[input_u8(in) % 8], .sector = input_u8(in) % (SECTORS + 2)};
-	u8 shape = input_u8(in), segs = (u8)(1 + shape % 7), head = (u8)(input_u8(in) & 0x7f);
+	u8 shape = input_u8(in), segs = (u8)(1 + shape % 7), head = input_u8(in);
+	u8 times = head;
 	u16 idx = 0;
 
+	head &= 0x7f;
 	request.range_sector = request.sector;
 	request.count = input_u8(in);
 	request.flags = shape >> 6;
@@ -128,9 +130,9 @@ static void chain_add(struct machine *m, struct input *in, unsigned q)
 		host_guest_write(m->h, RING(q) + 16ull * ((head + i) & 0x7fu), &d, sizeof(d));
 	}
 	host_guest_read(m->h, RING(q) + 0x1002, &idx, 2);
-	host_guest_write(
-		m->h, RING(q) + 0x1004 + 2ull * (idx % m->b.queue[q].s.size), &(u16){head}, 2);
-	idx++;
+	for (u16 n = times == 0xff ? m->b.queue[q].s.size : 1; n; n--, idx++)
+		host_guest_write(m->h, RING(q) + 0x1004 + 2ull * (idx % m->b.queue[q].s.size),
+			&(u16){head}, 2);
 	host_guest_write(m->h, RING(q) + 0x1002, &idx, 2);
 	virtio_pci_ops.bar_write(&m->fn, 1, 0, 2, q);
 }

@@ -17,7 +17,8 @@
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 #define PAIRS 2u
-#define SIZE  32u     // entries of a ring
+#define SIZE  256u    // entries of a ring
+#define USED  32u     // of its descriptors
 #define RINGS 0x1000u // five of three pages each
 
 struct machine {
@@ -59,11 +60,11 @@ static void invariants(const struct machine *m)
 		MUST(!n->queue[i].broken || n->dev.status & VIRTIO_NEEDS_RESET);
 }
 
-// A chain of up to four descriptors, made available as a good driver would, and a notification.
+// A chain of up to four descriptors, made available as a good driver would, now and then many times, and a notification.
 static void chain_add(struct machine *m, struct input *in, u8 queue, bool kick)
 {
 	u64 rings = tables[queue];
-	u8 first = input_u8(in) % SIZE, count = (u8)(1 + input_u8(in) % 4);
+	u8 times = input_u8(in), first = times % USED, count = (u8)(1 + input_u8(in) % 4);
 	u16 idx = 0, head = first;
 
 	for (u8 i = 0; i < count; i++) {
@@ -74,17 +75,17 @@ static void chain_add(struct machine *m, struct input *in, u8 queue, bool kick)
 			u16 flags, next;
 		} d = {0x10000 + (u64)(input_u8(in) * 64u),
 			flags & 0x80 ? input_u16(in) : input_u8(in), flags & 2,
-			(u16)((first + i + 1) % SIZE)};
+			(u16)((first + i + 1) % USED)};
 
 		if (i + 1 < count)
 			d.flags |= 1;
 		if (flags & 0x40)
 			d.flags = flags & 7;
-		host_guest_write(m->h, rings + 16ull * ((first + i) % SIZE), &d, sizeof(d));
+		host_guest_write(m->h, rings + 16ull * ((first + i) % USED), &d, sizeof(d));
 	}
 	host_guest_read(m->h, rings + 0x1002, &idx, 2);
-	host_guest_write(m->h, rings + 0x1004 + 2ull * (idx % SIZE), &head, 2);
-	idx++;
+	for (u8 n = times >= 0xe0 ? 6 * (times % USED) : 1; n; n--, idx++)
+		host_guest_write(m->h, rings + 0x1004 + 2ull * (idx % SIZE), &head, 2);
 	host_guest_write(m->h, rings + 0x1002, &idx, 2);
 	if (kick)
 		virtio_pci_ops.bar_write(&m->fn, 0, VIRTIO_PCI_NOTIFY + 4u * queue, 2, queue);

@@ -50,8 +50,8 @@ static void invariants(const struct machine *m)
 	MUST(!m->r.queue.broken || d->status & VIRTIO_NEEDS_RESET);
 }
 
-// Up to four descriptors of any place and length, in the table or in an indirect one, made available and notified.
-static void chain_add(struct machine *m, struct input *in, bool indirect)
+// Up to four descriptors of any place and length, in the table or in an indirect one, made available and mostly notified.
+static void chain_add(struct machine *m, struct input *in, bool indirect, bool kick)
 {
 	u64 table = indirect ? 0x8000 + input_u8(in) : RING;
 	u8 head = input_u8(in) & 63, count = (u8)(1 + input_u8(in) % 4);
@@ -82,7 +82,8 @@ static void chain_add(struct machine *m, struct input *in, bool indirect)
 		m->h, RING + 0x1004 + 2ull * (idx % MAX(m->r.queue.s.size, 1u)), &(u16){head}, 2);
 	idx++;
 	host_guest_write(m->h, RING + 0x1002, &idx, 2);
-	virtio_pci_ops.bar_write(&m->fn, 1, 0, 2, 0);
+	if (kick)
+		virtio_pci_ops.bar_write(&m->fn, 1, 0, 2, 0);
 }
 
 // Saves, damages the state if asked to, and restores into a fresh device, with which it goes on if that was taken.
@@ -130,7 +131,7 @@ static void step(struct machine *m, struct input *in)
 	case 0:
 	case 1:
 	case 2:
-		chain_add(m, in, arg & 1);
+		chain_add(m, in, arg & 1, arg & 6);
 		break;
 	case 3:
 		registers(m, in, arg);

@@ -222,7 +222,7 @@ def lives(build, folder, device, count, seed, lies=False):
     image, files, said = make_disk(folder), {}, []
     for life in range(count):
         base, guests_seed = STEP * life, chance.getrandbits(32)
-        disk = nbd.Disk(image, chance.getrandbits(32), lies)
+        disk = nbd.Disk(image, chance.getrandbits(32), lies, whole=AREA)  # ext4's superblock of two sectors must not be torn
         records = live(build, folder, device, disk, initrd, chance, guests_seed, base)
         after, safe = bytes(disk.safe), 0
         for worker in range(WORKERS):

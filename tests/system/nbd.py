@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 
-SECTOR = 512
+SECTOR, BLOCK = 512, 4096
 HELLO, OPTION, REPLY = b'NBDMAGICIHAVEOPT', b'IHAVEOPT', 0x3E889045565A9
 REQUEST, ANSWER = 0x25609513, 0x67446698
 READ, WRITE, DISCONNECT, FLUSH = 0, 1, 2, 3
@@ -17,11 +17,12 @@ FLAGS = 1 | 4  # flags are there; flush is known
 
 
 class Disk:
-    """`safe` is what outlives a loss of power; `seen` what reads see; between them lie the pending writes."""
+    """`safe` is what outlives a loss of power; `seen` what reads see; between them lie the pending writes. Below the byte
+    `whole` the disk writes physical blocks of 4 KiB, each of which is kept or lost as a whole; behind it sectors."""
 
-    def __init__(self, image, seed, lies=False):
+    def __init__(self, image, seed, lies=False, whole=0):
         self.safe, self.seen = bytearray(image), bytearray(image)
-        self.pending, self.random, self.lies = [], random.Random(seed), lies
+        self.pending, self.random, self.lies, self.whole = [], random.Random(seed), lies, whole
         self.flushes = self.lost = 0
 
     def write(self, offset, data):
@@ -37,16 +38,20 @@ class Disk:
         self.pending.clear()
 
     def lose_power(self, unfinished=()):
-        """Of each sector that was written since the last flush, some version stays."""
+        """Of each sector, or block, that was written since the last flush, some version stays."""
         writes = [*self.pending, *unfinished]
         self.random.shuffle(writes)
         kept = self.random.choice((0.0, 0.5, 0.9))
         for offset, data in writes:
-            for i in range(0, len(data), SECTOR):
+            at, end = offset, offset + len(data)
+            while at < end:
+                unit = BLOCK if at < self.whole else SECTOR
+                to = min(at - at % unit + unit, end)
                 if self.random.random() < kept:
-                    self.safe[offset + i:offset + i + SECTOR] = data[i:i + SECTOR]
+                    self.safe[at:to] = data[at - offset:to - offset]
                 else:
-                    self.lost += 1
+                    self.lost += (to - at) // SECTOR
+                at = to
         self.pending.clear()
         return bytes(self.safe)
 
