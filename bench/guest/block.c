@@ -126,8 +126,6 @@ void nvme_tests(const char *dev)
 	blk_rand(fd, 0, 32, 500, size, "nvme_warm_up");
 	blk_rand(fd, 0, 1, 3000, size, "nvme_randread_4k_qd1");
 	blk_rand(fd, 0, 32, 12000, size, "nvme_randread_4k_qd32");
-	blk_rand(fd, 1, 1, 3000, size, "nvme_randwrite_4k_qd1");
-	blk_rand(fd, 1, 32, 12000, size, "nvme_randwrite_4k_qd32");
 	close(fd);
 }
 

@@ -41,7 +41,7 @@ class Mezzanine(Peer):
         a = machine.command(options.mode, spare=1) + ["-kernel", self.elf(), "-initrd", self.bundle(options)]
         a += machine.card(options.card) if options.port else []
         if options.disk == "nvme":
-            return a + machine.nvme()
+            return a + machine.nvme(options.mode)
         return a + (machine.disk() if options.disk == "virtio" and self.model == "mono" else [])
 
     def tests(self, options):

@@ -26,7 +26,7 @@ class Native(Peer):
             words.append(machine.card_words(options.port))
             a += machine.card(options.card or "virtio-net-pci")
         if options.disk == "nvme":
-            a += machine.nvme()
+            a += machine.nvme(options.mode)
         elif not options.icount:
             a += machine.disk()
         return a + ["-append", " ".join(words)]
