@@ -42,7 +42,7 @@ SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-sh
 	   -fno-tree-tail-merge)
 # For speed what runs while guests run; the rest, most of it at start, for size.
 HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c \
-	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% \
+	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% kernel/vm/gmap.c \
 	   devices/virtio_net% kernel/mono/nic% kernel/mono/uplink.c net/% drivers/net.c \
 	   drivers/e1000e/e1000e.c drivers/virtio/virtio_nic.c drivers/virtio/vring.c \
 	   devices/virtio_blk% kernel/mono/disk.c kernel/mono/disk_% drivers/block.c drivers/block_piece.c \

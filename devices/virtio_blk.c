@@ -132,11 +132,21 @@ static bool request_take(struct virtio_blk *b, unsigned i)
 	return true;
 }
 
+// A store that takes its time shall have half of what the driver puts before it waits while the driver puts the rest.
+static u16 queue_goal(const struct virtio_blk *b, unsigned i)
+{
+	u16 goal = b->pace[i].goal;
+
+	if (!b->queue[i].event_idx)
+		return 1;
+	return host_block_info(b->store)->immediate ? goal : (u16)((goal + 1) / 2);
+}
+
 // Asks the driver to notify of the next chains; true when they are there already.
 static bool queue_ask(struct virtio_blk *b, unsigned i)
 {
 	struct virtqueue *q = &b->queue[i];
-	u16 goal = host_block_info(b->store)->immediate && q->event_idx ? b->pace[i].goal : 1;
+	u16 goal = queue_goal(b, i);
 
 	b->aged &= ~(1u << i);
 	if (goal > 1)
@@ -147,24 +157,31 @@ static bool queue_ask(struct virtio_blk *b, unsigned i)
 }
 
 // Looks whether there are chains of which the driver was not to tell. If so the queue waits to be served; else the
-// driver shall tell of the next one.
-static void queue_look(
-	struct virtio_blk *b, unsigned i, void (*wrong)(struct virtio_blk_pace *p, u16 n))
+// driver shall tell of the next one, unless it sleeps until what is in flight is done, and will put more then.
+static void queue_look(struct virtio_blk *b, unsigned i, bool sleeps)
 {
 	u16 n = virtqueue_available(&b->queue[i]);
 
+	if (sleeps)
+		virtio_blk_pace_slept(&b->pace[i], n);
+	else
+		virtio_blk_pace_late(&b->pace[i], n);
+	if (sleeps && !n && b->in_flight)
+		return;
 	b->unasked &= ~(1u << i);
 	b->aged &= b->unasked;
-	wrong(&b->pace[i], n);
 	if (n || virtqueue_set_kicks(&b->queue[i], true))
 		b->waiting |= 1u << i;
 }
 
+// While a store that takes its time has something in flight, the queues are looked at when some of that is done.
 static void look_later(struct virtio_blk *b)
 {
-	if (b->unasked && !b->look.armed)
+	bool timer = b->unasked && (!b->in_flight || host_block_info(b->store)->immediate);
+
+	if (timer && !b->look.armed)
 		host_timer_set(&b->look, VIRTIO_BLK_LOOK_NS);
-	else if (!b->unasked && b->look.armed)
+	else if (!timer && b->look.armed)
 		host_timer_cancel(&b->look);
 	if (b->rest.on != (b->unasked != 0))
 		host_rest_set(b->dev.host, &b->rest, b->unasked);
@@ -229,20 +246,20 @@ static void blk_notify(struct virtio_device *d, unsigned queue)
 {
 	struct virtio_blk *b = blk_of(d);
 
-	if (b->pace[queue].goal == 1 || b->unasked & 1u << queue)
+	if (queue_goal(b, queue) == 1 || b->unasked & 1u << queue)
 		virtio_blk_pace_reached(&b->pace[queue]);
 	b->waiting |= 1u << queue;
 	serve(b);
 }
 
 // Looks at those queues of the set that may have something.
-static void look(struct virtio_blk *b, u32 queues, void (*wrong)(struct virtio_blk_pace *p, u16 n))
+static void look(struct virtio_blk *b, u32 queues, bool sleeps)
 {
 	if (b->inside || !virtio_running(&b->dev))
 		return;
 	for (unsigned i = 0; i < b->dev.queues; i++)
 		if (b->unasked & queues & 1u << i)
-			queue_look(b, i, wrong);
+			queue_look(b, i, sleeps);
 	if (b->waiting)
 		serve(b);
 	else
@@ -256,7 +273,7 @@ static void blk_look(struct host_timer *t)
 	u32 aged = b->aged;
 
 	b->aged = b->unasked;
-	look(b, aged, virtio_blk_pace_late);
+	look(b, aged, false);
 }
 
 static void blk_rest(struct host_rest *r, unsigned vcpu)
@@ -264,7 +281,7 @@ static void blk_rest(struct host_rest *r, unsigned vcpu)
 	struct virtio_blk *b = container_of(r, struct virtio_blk, rest);
 
 	if (b->unasked & 1u << vcpu % b->dev.queues)
-		look(b, 1u << vcpu % b->dev.queues, virtio_blk_pace_slept);
+		look(b, 1u << vcpu % b->dev.queues, true);
 }
 
 static void blk_later(struct host_timer *t)
@@ -277,6 +294,7 @@ static void blk_idle(void *device)
 {
 	struct virtio_blk *b = device;
 
+	b->waiting |= b->unasked; // without a notification, as they cost none now
 	if (!b->dev.resetting)
 		serve_and_check(b);
 	else if (!b->in_flight)

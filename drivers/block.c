@@ -76,6 +76,27 @@ void block_complete(struct block_queue *q, struct block_request *r, int err)
 	list_push_front(&q->waiting, &r->link);
 }
 
+// A request is its user's again when done is called.
+static void tell_series(struct list *ended)
+{
+	struct block_request *r, *next = list_first(ended, struct block_request, link);
+	u32 told = 0;
+
+	while ((r = next)) {
+		struct block_series *s = r->series;
+
+		list_remove(&r->link);
+		next = list_first(ended, struct block_request, link);
+		r->done(r, r->err);
+		told++;
+		if (next && next->series == s)
+			continue;
+		if (s)
+			s->over(s, told);
+		told = 0;
+	}
+}
+
 // Gives back the queue's lock and then calls done for all that have ended, and whose memory the device does not reach
 // any more.
 static void tell(struct block_queue *q)
@@ -90,10 +111,7 @@ static void tell(struct block_queue *q)
 		list_push_back(&ended, &r->link);
 	}
 	spin_unlock(&q->lock);
-	while ((r = list_first(&ended, struct block_request, link))) {
-		list_remove(&r->link);
-		r->done(r, r->err);
-	}
+	tell_series(&ended);
 }
 
 void block_queue_end(struct block_queue *q)

@@ -51,6 +51,12 @@ struct block_piece {
 	struct block_segment buffer; // the data's place then
 };
 
+// Requests of one user, which often end together. over is called after done() of one or more of them in a row, with their
+// number, as done is.
+struct block_series {
+	void (*over)(struct block_series *s, u32 told);
+};
+
 struct block_request {
 	enum block_op op;
 	u64 sector, count; // of 512 bytes, within the device
@@ -60,6 +66,7 @@ struct block_request {
 	// Called once, with no lock held and interrupts off, on any CPU: err is 0, -EIO, or -ENODEV when the
 	// disk is gone. Never from within block_submit.
 	void (*done)(struct block_request *r, int err);
+	struct block_series *series; // NULL, or who is told of the end of a series of done
 
 	// The layer's, from submit to done; a driver reads disk, op and piece and may use slot.
 	struct list link;

@@ -4,7 +4,9 @@
 // A request goes down in pieces of as many physical segments as fit, one piece at a time. What is in flight cannot be
 // called back: a reset of the virtual disk, and the end of the VM, wait for it (the block layer's time-outs bound that).
 #include "kernel/mono/disk.h"
+#include "kernel/mono/disk_wait.h"
 
+#include "devices/host_kernel/host_kernel.h"
 #include "devices/virtio_blk.h"
 #include "drivers/block.h"
 #include "kernel/core/frame.h"
@@ -35,6 +37,10 @@ struct device {
 	struct host_block block;
 	struct block_device *dev;
 	bool write;
+	struct block_series series;
+	u32 untold; // pieces that are done, and their series is not over
+	struct host host;
+	struct disk_wait wait;
 	bool settled;              // nothing was written since the last flush of ours
 	struct block_request last; // that flush
 	bool settling;             // it is under way
@@ -170,6 +176,7 @@ static void flight_end(struct flight *f, enum host_block_status status)
 
 	f->next = f->device->spare;
 	f->device->spare = f;
+	disk_wait_end(&f->device->wait);
 	r->done(r, status);
 }
 
@@ -191,11 +198,30 @@ static void piece_done(struct block_request *below, int err)
 		over = status != HOST_BLOCK_OK;
 		block_commit(d->dev);
 	}
-	if (over) {
+	if (over)
 		flight_end(f, status);
-		disk_idle(&d->block);
-	}
-	if (READ_ONCE(vm->finishable)) // the reaper may have waited for this one
+	d->untold++;
+	spin_unlock(&vm->lock);
+}
+
+static void tell(struct disk_wait *w)
+{
+	w->telling = true;
+	disk_idle(&container_of(w, struct device, wait)->block);
+	w->telling = false;
+}
+
+// From the block layer, with no lock held: some pieces were done, and that is all for now.
+static void series_over(struct block_series *s, u32 told)
+{
+	struct device *d = container_of(s, struct device, series);
+	struct vm *vm = d->block.vm;
+
+	spin_lock(&vm->lock);
+	d->untold -= told;
+	if (!disk_wait_hold(&d->wait))
+		tell(&d->wait);
+	if (READ_ONCE(vm->finishable)) // the reaper may have waited for this
 		pcpu_post(this_pcpu(), WORK_REAP);
 	spin_unlock(&vm->lock);
 }
@@ -213,6 +239,7 @@ static void submit(struct host_block *b, struct host_block_request *r)
 		return;
 	}
 	d->spare = f->next;
+	disk_wait_begin(&d->wait);
 	if (r->op != HOST_BLOCK_READ && r->op != HOST_BLOCK_FLUSH)
 		d->settled = false;
 	f->above = r;
@@ -226,6 +253,7 @@ static void submit(struct host_block *b, struct host_block_request *r)
 static void commit(struct host_block *b)
 {
 	block_commit(device_of(b)->dev);
+	disk_wait_commit(&device_of(b)->wait);
 }
 
 static void cancel(struct host_block *b)
@@ -253,6 +281,9 @@ static bool settle(struct host_block *b)
 {
 	struct device *d = device_of(b);
 
+	disk_wait_stop(&d->wait);
+	if (d->untold)
+		return false;
 	if (d->settled || d->settling)
 		return d->settled;
 	d->last = (struct block_request){.op = BLOCK_FLUSH, .done = settle_done};
@@ -269,6 +300,7 @@ static void destroy(struct host_block *b)
 {
 	struct device *d = device_of(b);
 
+	disk_wait_destroy(&d->wait);
 	block_close(d->dev, d->write);
 	kmem_free(d, sizeof(*d));
 }
@@ -289,6 +321,9 @@ static void device_init(struct device *d, struct vm *vm, struct block_device *de
 	d->dev = dev;
 	d->write = write;
 	d->settled = true;
+	d->series.over = series_over;
+	d->host.vm = vm;
+	disk_wait_init(&d->wait, vm, &d->host, tell);
 	d->block = (struct host_block){.ops = &device_ops,
 		.vm = vm,
 		.info = {
@@ -307,6 +342,7 @@ static void device_init(struct device *d, struct vm *vm, struct block_device *de
 
 		f->device = d;
 		f->below.done = piece_done;
+		f->below.series = &d->series;
 		f->next = d->spare;
 		d->spare = f;
 	}

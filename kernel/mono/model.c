@@ -11,6 +11,7 @@
 #include "drivers/virtio/virtio_nic.h"
 #include "kernel/core/log.h"
 #include "kernel/mono/balloon.h"
+#include "kernel/mono/disk_wait.h"
 #include "kernel/mono/disks.h"
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
@@ -69,4 +70,5 @@ void model_work(void)
 	balloon_work();
 	net_devices_work();
 	nics_work();
+	disk_wait_work();
 }

@@ -4,13 +4,17 @@
 #include "kernel/core/model.h"
 #include "kernel/vm/vm.h"
 
-// What is called takes itself out of the list, but nobody else.
+#define RESTS_MAX 64u // calls; a VM has fewer devices
+
+// What is called may take itself and others out of the list, and put them in again: then they may be called twice, or one
+// that was taken out once more. That does no harm.
 void model_vm_rest(struct vm *vm, unsigned vcpu)
 {
 	struct host_rest *next;
+	unsigned count = 0;
 
 	spin_lock(&vm->lock);
-	for (struct host_rest *r = vm->rest; r; r = next) {
+	for (struct host_rest *r = vm->rest; r && count++ < RESTS_MAX; r = next) {
 		next = r->next;
 		r->fn(r, vcpu);
 	}

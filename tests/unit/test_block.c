@@ -420,6 +420,42 @@ TEST(unreachable)
 	CHECK_EQ(results[0], 0);
 }
 
+static u32 series_overs, series_told;
+
+static void over(struct block_series *s, u32 told)
+{
+	(void)s;
+	series_overs++;
+	series_told += told;
+	CHECK_EQ(done_count, series_told);
+}
+
+// Who has several requests that end together is told of the end of all of them.
+TEST(series)
+{
+	struct block_series one = {over};
+
+	set_up();
+	series_overs = series_told = 0;
+	segment(0, 0x1000, 512);
+	for (u32 i = 0; i < 3; i++) {
+		CHECK_EQ(submit(i, BLOCK_READ, i, 1, 1), 0);
+		requests[i].series = &one;
+	}
+	spin_lock(&queue.lock);
+	for (u32 i = 0; i < 3; i++)
+		block_complete(&queue, with_device[i], 0);
+	started = 0;
+	block_queue_end(&queue);
+	CHECK_EQ(done_count, 3);
+	CHECK_EQ(series_overs, 1);
+	CHECK_EQ(submit(0, BLOCK_READ, 0, 1, 1), 0);
+	requests[0].series = &one;
+	answer(0);
+	CHECK_EQ(series_overs, 2);
+	CHECK_EQ(series_told, 4);
+}
+
 TEST(others)
 {
 	set_up();

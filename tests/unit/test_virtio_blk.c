@@ -761,6 +761,88 @@ TEST(nothing_is_looked_at_without_leave)
 	rig_free(r.g);
 }
 
+// ---- the same before a store that takes its time
+
+// With so many in flight for a while, of which two end at a time.
+static struct reader reader_slow(unsigned depth)
+{
+	struct reader r = {.g = rig_create(1)};
+
+	r.g->store->delay = true;
+	rig_start(r.g, ALL);
+	for (unsigned i = 0; i < 400; i++) {
+		while (r.in_flight < depth)
+			reader_put(&r);
+		host_test_rest(r.g->h, 0);
+		for (unsigned n = MIN(r.g->store->queued, 2u); n; n--)
+			host_test_block_finish(r.g->store, 0);
+		reader_collect(&r);
+	}
+	return r;
+}
+
+static void reader_end(struct reader *r)
+{
+	host_test_rest(r->g->h, 0);
+	while (r->g->store->queued)
+		host_test_block_finish(r->g->store, 0);
+	reader_collect(r);
+	CHECK_EQ(r->in_flight, 0);
+	rig_free(r->g);
+}
+
+TEST(what_ends_brings_what_was_put)
+{
+	struct reader r = reader_slow(16);
+	unsigned queued, kicks;
+
+	while (r.in_flight < 16)
+		reader_put(&r);
+	host_test_rest(r.g->h, 0);
+	r.g->b.pace[0].goal = 16; // notify of the 8th
+	host_test_block_finish(r.g->store, 0);
+	reader_collect(&r);
+	queued = r.g->store->queued;
+	reader_put(&r);
+	r.g->b.unasked = 1;
+	host_test_block_finish(r.g->store, 0);
+	CHECK_EQ(r.g->store->queued, queued); // one less, one more
+	// No timer runs while something is in flight, as its end is as good.
+	CHECK(!r.g->b.look.armed);
+	kicks = r.kicks;
+	for (unsigned i = 0; i < 100; i++) {
+		while (r.in_flight < 16)
+			reader_put(&r);
+		host_test_rest(r.g->h, 0);
+		for (unsigned n = 0; n < 8; n++)
+			host_test_block_finish(r.g->store, 0);
+		reader_collect(&r);
+	}
+	CHECK(r.kicks - kicks <= 200); // of 800 requests
+	reader_end(&r);
+}
+
+TEST(a_slow_store_with_one_request_is_told_of_it)
+{
+	struct reader r = {.g = rig_create(1)};
+	unsigned unseen = 0;
+
+	r.g->store->delay = true;
+	rig_start(r.g, ALL);
+	for (unsigned i = 0; i < 1000; i++) {
+		reader_put(&r);
+		unseen += !r.g->store->queued;
+		host_test_rest(r.g->h, 0);
+		CHECK_EQ(r.g->store->queued, 1);
+		host_test_block_finish(r.g->store, 0);
+		reader_collect(&r);
+		CHECK_EQ(r.in_flight, 0);
+	}
+	CHECK(unseen <= 40);
+	CHECK(r.kicks >= 960);
+	reader_end(&r);
+}
+
 TEST(without_the_event_index_each_is_notified)
 {
 	struct reader r = {.g = rig_create(1)};
