@@ -13,6 +13,7 @@ _Thread_local struct pcpu *fake_cpu;
 u64 fake_now, fake_arms, fake_zeroed;
 u64 fake_kicks[64], fake_armed[64];
 void (*fake_relax)(void);
+void (*fake_idle)(void);
 unsigned fake_log_lines;
 bool fake_expect_panic;
 jmp_buf fake_panic_jump;
@@ -69,7 +70,12 @@ void arch_timer_arm(u64 deadline)
 	__atomic_fetch_add(&fake_arms, 1, __ATOMIC_RELAXED);
 }
 
-void arch_idle(void) {}
+void arch_idle(void)
+{
+	if (fake_idle)
+		fake_idle();
+}
+
 void arch_take_interrupts(void) {}
 
 void fake_reset(u32 count)
@@ -85,7 +91,7 @@ void fake_reset(u32 count)
 	pcpu_count = count;
 	fake_cpu = pcpus[0];
 	fake_now = fake_arms = fake_zeroed = 0;
-	fake_relax = NULL;
+	fake_relax = fake_idle = NULL;
 }
 
 void *fake_ram(size_t size)

@@ -14,6 +14,7 @@ extern u64 fake_armed[64];                  // what each CPU's timer is set to
 extern u64 fake_arms;                       // arch_timer_arm calls
 extern u64 fake_zeroed;                     // bytes zeroed by arch_zero
 extern void (*fake_relax)(void); // called by cpu_relax, so that a test can play the other CPU
+extern void (*fake_idle)(void);  // called by arch_idle: what comes meanwhile
 extern unsigned fake_log_lines;  // lines logged, where the test is not linked with log.c
 extern bool fake_expect_panic;   // see FAKE_PANICS
 
