@@ -12,6 +12,7 @@
 #include "devices/host_test/host_test_block.h"
 #include "devices/virtio_blk.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/virtio_steps.h"
 #include "tests/unit/virtio_pci_driver.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -153,23 +154,19 @@ static void step(struct machine *m, struct input *in)
 
 	switch (op & 15) {
 	case 0:
-		virtio_pci_ops.bar_read(&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size);
+		step_bar_read(&m->fn, in, size);
 		break;
 	case 1:
-		virtio_pci_ops.bar_write(
-			&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size, input_u64(in));
+		step_bar_write(&m->fn, in, size);
 		break;
-	case 2: // the common structure
-		virtio_pci_ops.bar_write(
-			&m->fn, 0, ALIGN_DOWN(input_u8(in) % 64u, size), size, input_u16(in));
+	case 2:
+		step_common_write(&m->fn, in, size);
 		break;
 	case 3:
 		virtio_pci_ops.bar_write(&m->fn, 1, 0, 2, arg);
 		break;
 	case 4:
-		size = MIN(size, 4u);
-		virtio_pci_ops.config_write(
-			&m->fn, ALIGN_DOWN((unsigned)input_u8(in), size), size, input_u32(in));
+		step_config_write(&m->fn, in, size);
 		break;
 	case 5:
 		memory_write(m, in, op);

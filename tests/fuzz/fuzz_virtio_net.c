@@ -12,6 +12,7 @@
 
 #include "devices/virtio_net.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/virtio_steps.h"
 #include "tests/unit/virtio_pci_driver.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -192,9 +193,8 @@ static void step(struct machine *m, struct input *in)
 		frame_receive(m, in);
 		break;
 	case 9:
-		virtio_pci_ops.bar_write(
-			&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size, input_u64(in));
-		virtio_pci_ops.bar_read(&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size);
+		step_bar_write(&m->fn, in, size);
+		step_bar_read(&m->fn, in, size);
 		break;
 	case 10:
 		virtio_pci_ops.bar_write(&m->fn, 1, input_u8(in) % 13u, MIN(size, 4u), arg % 7);
@@ -215,9 +215,7 @@ static void step(struct machine *m, struct input *in)
 		if (arg & 1)
 			driver_start(m, input_u32(in));
 		else
-			virtio_pci_ops.config_write(&m->fn,
-				ALIGN_DOWN((unsigned)input_u8(in), MIN(size, 4u)), MIN(size, 4u),
-				input_u32(in));
+			step_config_write(&m->fn, in, size);
 		break;
 	case 15:
 		if (arg == 15)

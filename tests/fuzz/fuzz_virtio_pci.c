@@ -10,6 +10,7 @@
 
 #include "devices/console.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/virtio_steps.h"
 #include "tests/unit/virtio_pci_driver.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -110,15 +111,13 @@ static void step(struct machine *m, struct input *in)
 
 	switch (op & 15) {
 	case 0:
-		virtio_pci_ops.bar_read(&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size);
+		step_bar_read(&m->fn, in, size);
 		break;
 	case 1:
-		virtio_pci_ops.bar_write(
-			&m->fn, 0, input_u16(in) % (VIRTIO_PCI_BAR_SIZE - 7), size, input_u64(in));
+		step_bar_write(&m->fn, in, size);
 		break;
-	case 2: // the common structure
-		virtio_pci_ops.bar_write(
-			&m->fn, 0, ALIGN_DOWN(input_u8(in) % 64u, size), size, input_u16(in));
+	case 2:
+		step_common_write(&m->fn, in, size);
 		break;
 	case 3:
 		virtio_pci_ops.bar_write(&m->fn, 1, input_u8(in) % 13u, MIN(size, 4u), arg >> 2);
@@ -130,9 +129,7 @@ static void step(struct machine *m, struct input *in)
 		virtio_pci_ops.config_read(&m->fn, ALIGN_DOWN((unsigned)input_u8(in), size), size);
 		break;
 	case 6:
-		size = MIN(size, 4u);
-		virtio_pci_ops.config_write(
-			&m->fn, ALIGN_DOWN((unsigned)input_u8(in), size), size, input_u32(in));
+		step_config_write(&m->fn, in, size);
 		break;
 	case 7:
 	case 8:

@@ -9,6 +9,7 @@
 
 #include "devices/virtio_rng.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/virtio_steps.h"
 #include "tests/unit/virtio_pci_driver.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -147,8 +148,7 @@ static void step(struct machine *m, struct input *in)
 		if (arg & 1)
 			driver_start(m, input_u8(in));
 		else
-			virtio_pci_ops.config_write(
-				&m->fn, ALIGN_DOWN((unsigned)input_u8(in), 4u), 4, input_u32(in));
+			step_config_write(&m->fn, in, 4);
 		break;
 	case 7:
 		if (arg == 15)
