@@ -21,6 +21,7 @@ struct hba {
 	volatile u8 *regs;
 	struct ahci_port *ports[AHCI_PORTS];
 	u32 slots;
+	bool queues; // commands, if the disk does
 };
 
 static u32 number, controllers;
@@ -89,6 +90,8 @@ static void add_port(struct hba *h, u32 i)
 		ahci_cut_off(&p->block); // a CD drive, or whatever it is
 		return;
 	}
+	if (!h->queues)
+		p->depth = 0;
 	number++;
 	mmio_write32(regs + PORT_IS, ~0u);
 	h->ports[i] = p;
@@ -109,6 +112,7 @@ static int start(struct hba *h)
 	if (!(mmio_read32(h->regs + HBA_CAP) & CAP_64))
 		return -ENODEV; // it would not reach all memory
 	h->slots = (mmio_read32(h->regs + HBA_CAP) >> 8 & 31) + 1;
+	h->queues = mmio_read32(h->regs + HBA_CAP) & CAP_NCQ;
 	err = irq_alloc(pcpus[controllers++ % pcpu_count], interrupt, h, &m);
 	if (err >= 0)
 		err = pci_irq_set(h->pci, 0, &m);

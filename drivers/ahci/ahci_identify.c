@@ -16,6 +16,8 @@
 // Words of the answer.
 enum {
 	ID_SERIAL = 10,
+	ID_DEPTH = 75,
+	ID_SATA = 76,
 	ID_COMMANDS = 83,
 	ID_SECTORS = 100,
 	ID_SIZES = 106,
@@ -77,6 +79,9 @@ static bool read_answer(struct ahci_port *p, const u16 *w)
 			.max_segments = AHCI_PRDS,
 			.align = 2,
 			.max_discard = trim ? TRIM_MAX : 0}};
+	p->depth = w[ID_SATA] != 0xFFFF && w[ID_SATA] & BIT(8)
+			   ? MIN((w[ID_DEPTH] & 31u) + 1, p->slots)
+			   : 0;
 	memcpy(d->name, p->block.name, sizeof(p->block.name));
 	copy_serial(d->id, w + ID_SERIAL);
 	return true;

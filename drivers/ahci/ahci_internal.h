@@ -22,7 +22,10 @@ struct ahci_port {
 	struct ahci_table *tables;
 	u64 (*ranges)[64]; // of TRIM, a sector for each slot
 	u32 slots;         // that the controller has
+	u32 depth;         // commands that the disk queues, 0: it does not
 	u32 busy;          // slots in use
+	bool queued;       // those commands are queued ones
+	u32 alone;         // commands still to be done one at a time, after a failure among several
 	struct block_request *requests[AHCI_SLOTS];
 
 	enum ahci_state state;

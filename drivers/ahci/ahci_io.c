@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Commands to a SATA disk (AHCI 1.3.1, 5.5 and 6.2). Up to 32 are given to the controller, which has the disk do one
-// after the other; so the one that fails is known. The controller stops then, and the port is restarted.
+// Commands to a SATA disk (AHCI 1.3.1, 5.5, 5.6.4 and 6.2). Reads and writes are queued in the disk, up to 32; any other
+// command is alone, and all are where the disk has no queue. When one fails the port stops and is restarted. Which one
+// it was is known for sure only of a command that was alone (neither the slot in PxCMD nor the disk's error log can be
+// trusted everywhere): if there were several, each is done once more, alone.
 #include "drivers/ahci/ahci_internal.h"
 #include "drivers/dma.h"
 #include "kernel/x86/port.h"
@@ -23,7 +25,8 @@ static void set(const struct ahci_port *p, u32 reg, u32 v)
 	mmio_write32(p->regs + reg, v);
 }
 
-// A register FIS to the device (Serial ATA 3.0, 10.3.4).
+// A register FIS to the device (Serial ATA 3.0, 10.3.4). A queued command has its count where others have features, and
+// its tag, which is the slot, where others have the count (13.6.4).
 void ahci_command(struct ahci_port *p, u32 slot, u8 command, u64 sector, u32 count, bool write)
 {
 	struct ahci_table *t = &p->tables[slot];
@@ -39,8 +42,14 @@ void ahci_command(struct ahci_port *p, u32 slot, u8 command, u64 sector, u32 cou
 		f[8 + i] = (u8)(sector >> (24 + 8 * i));
 	}
 	f[7] = 0x40; // by sector numbers
-	f[12] = (u8)count;
-	f[13] = (u8)(count >> 8);
+	if (command == ATA_READ_QUEUED || command == ATA_WRITE_QUEUED) {
+		f[3] = (u8)count;
+		f[11] = (u8)(count >> 8);
+		f[12] = (u8)(slot << 3);
+	} else {
+		f[12] = (u8)count;
+		f[13] = (u8)(count >> 8);
+	}
 	p->headers[slot] = (struct ahci_header){
 		.flags = (u16)(FIS_WORDS | (write ? HEADER_WRITE : 0)), .table = dma_address(t)};
 }
@@ -78,24 +87,20 @@ static void add_ranges(struct ahci_port *p, const struct block_request *r)
 	ahci_add(p, r->slot, dma_address(range), BLOCK_SECTOR);
 }
 
-static int start(struct block_queue *q, struct block_request *r)
+static void fill(struct ahci_port *p, const struct block_request *r, bool queued)
 {
-	struct ahci_port *p = of(q);
-	u32 free = ~p->busy & (u32)(BIT(p->slots) - 1);
 	u32 scale = r->disk->limits.block_size / BLOCK_SECTOR;
 	u64 sector = r->piece.sector / scale;
 	u32 count = (u32)(r->piece.sectors / scale);
 
-	if (!free)
-		return -EAGAIN;
-	r->slot = (u16)__builtin_ctz(free);
-	p->busy |= 1u << r->slot;
-	p->requests[r->slot] = r;
 	switch (r->op) {
 	case BLOCK_READ:
+		ahci_command(p, r->slot, queued ? ATA_READ_QUEUED : ATA_READ, sector, count, false);
+		add_data(p, r);
+		break;
 	case BLOCK_WRITE:
-		ahci_command(p, r->slot, r->op == BLOCK_READ ? ATA_READ : ATA_WRITE, sector, count,
-			r->op == BLOCK_WRITE);
+		ahci_command(
+			p, r->slot, queued ? ATA_WRITE_QUEUED : ATA_WRITE, sector, count, true);
 		add_data(p, r);
 		break;
 	case BLOCK_DISCARD:
@@ -105,6 +110,25 @@ static int start(struct block_queue *q, struct block_request *r)
 	default:
 		ahci_command(p, r->slot, ATA_FLUSH, 0, 0, false);
 	}
+}
+
+// Queued commands and others may not be under way together (ACS-3, 4.15).
+static int start(struct block_queue *q, struct block_request *r)
+{
+	struct ahci_port *p = of(q);
+	bool data = r->op == BLOCK_READ || r->op == BLOCK_WRITE;
+	bool queued = data && p->depth && !p->alone;
+	u32 free = ~p->busy & (u32)(BIT(queued ? p->depth : 1) - 1);
+
+	if (!free || (p->busy && !(queued && p->queued)))
+		return -EAGAIN;
+	r->slot = (u16)__builtin_ctz(free);
+	p->busy |= 1u << r->slot;
+	p->queued = queued;
+	p->requests[r->slot] = r;
+	fill(p, r, queued);
+	if (queued)
+		set(p, PORT_SACT, 1u << r->slot);
 	set(p, PORT_CI, 1u << r->slot);
 	return 0;
 }
@@ -121,25 +145,29 @@ static void end(struct ahci_port *p, u32 slot, int err)
 
 	p->requests[slot] = NULL;
 	p->busy &= ~(1u << slot);
+	if (p->alone)
+		p->alone--;
 	block_complete(&p->queue, r, err);
 }
 
 static void take_all(struct ahci_port *p)
 {
-	u32 over = p->busy & ~get(p, PORT_CI);
+	u32 over = p->busy & ~get(p, p->queued ? PORT_SACT : PORT_CI);
 
 	for (u32 slot = 0; slot < p->slots; slot++)
 		if (over >> slot & 1)
 			end(p, slot, 0);
 }
 
-// The controller has stopped at a command (6.2.2.1): that one fails, the others are given once more.
+// The port has stopped at a command (6.2.2). One that was alone has failed; else all are given once more, each alone.
 static void fail(struct ahci_port *p)
 {
-	u32 slot = get(p, PORT_CMD) >> 8 & 31;
+	u32 count = (u32)__builtin_popcount(p->busy);
 
-	if (p->busy >> slot & 1)
-		end(p, slot, -EIO);
+	if (count == 1)
+		end(p, (u32)__builtin_ctz(p->busy), -EIO);
+	else
+		p->alone = count;
 	block_halt(&p->queue);
 	block_restart(&p->block);
 }

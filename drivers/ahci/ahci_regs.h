@@ -14,6 +14,7 @@
 #define PORT_SIZE 0x80
 
 #define CAP_64    BIT(31)
+#define CAP_NCQ   BIT(30)
 #define GHC_AHCI  BIT(31)
 #define GHC_IRQ   BIT(1)
 #define CAP2_BOH  BIT(0)
@@ -33,6 +34,7 @@
 #define PORT_SSTS 0x28
 #define PORT_SCTL 0x2C
 #define PORT_SERR 0x30
+#define PORT_SACT 0x34
 #define PORT_CI   0x38
 
 #define CMD_ST      BIT(0)
@@ -48,11 +50,13 @@
 #define DET_MASK    15u
 #define DET_PRESENT 3u
 
-#define ATA_READ     0x25 // DMA EXT
-#define ATA_WRITE    0x35
-#define ATA_FLUSH    0xEA
-#define ATA_TRIM     0x06 // data set management
-#define ATA_IDENTIFY 0xEC
+#define ATA_READ         0x25 // DMA EXT
+#define ATA_WRITE        0x35
+#define ATA_FLUSH        0xEA
+#define ATA_TRIM         0x06 // data set management
+#define ATA_IDENTIFY     0xEC
+#define ATA_READ_QUEUED  0x60 // FPDMA: native command queueing
+#define ATA_WRITE_QUEUED 0x61
 
 struct ahci_header { // of a command, 4.2.2
 	u16 flags;   // length of the FIS in words, and the direction

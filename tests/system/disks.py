@@ -76,28 +76,49 @@ def works_on(device):
     return {'nvme': 'nvme0n1', 'virt': 'vd0', 'ide-': 'sata0'}[device.split()[1][:4]]
 
 
-def one_bad_sector(device):
-    """Who reads the bad sector gets an error, the other requests are right."""
+BAD = (20000, 33333, 70007, 90001, 111111, 125000)
+READS = (('read 128 KiB', 256, 512, False), ('read 12 KiB at an odd sector', 24, 4000, True), ('read 4 KiB through the buffer', 8, 1000, True),
+         ('read 4 KiB, one at a time', 8, 4000, True), ('read 4 KiB, 32 at a time', 8, 20000, True))
+
+
+def requests_of_bad_sectors():
+    """For each phase that reads, how many of its requests cover a bad sector: the phases of kernel/mono/disktest.c, with their numbers by chance."""
+    area, number, counts = 131072, 0, {}
+    for name, sectors, count, by_chance in READS:
+        counts[name] = 0
+        for i in range(count):
+            at = i * sectors
+            if by_chance:
+                number = (number * 6364136223846793005 + 1442695040888963407) % 2 ** 64
+                at = (number >> 20) % (area - sectors)
+            counts[name] += any(at <= bad < at + sectors for bad in BAD)
+    return counts
+
+
+def bad_sectors(device):
+    """Who reads a bad sector gets an error, and nobody else, however many requests are under way together."""
     def test(build, _, folder):
         path = scratch(folder)
-        drive = (f'-drive if=none,id=d0,driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={path},'
-                 'file.inject-error.0.event=read_aio,file.inject-error.0.errno=5,file.inject-error.0.sector=20000')
+        drive = f'-drive if=none,id=d0,driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={path}'
+        for i, sector in enumerate(BAD):
+            drive += f',file.inject-error.{i}.event=read_aio,file.inject-error.{i}.errno=5,file.inject-error.{i}.sector={sector}'
         try:
             log, phases = run(build, folder, f'{drive} {device}', f'disktest={works_on(device)}')
         finally:
             path.unlink()
-        if phases['read 128 KiB'][1] != 1:
-            raise Failure(f'{phases["read 128 KiB"][1]} requests failed, where one reads the bad sector')
+        errors = {name: phase[1] for name, phase in phases.items()}
+        if errors != requests_of_bad_sectors():
+            raise Failure(f'requests that failed: {errors}, those that read a bad sector: {requests_of_bad_sectors()}')
         if ': reset: ' in log:
             raise Failure('an error that the disk reports must not lead to a reset')
     return test
 
 
-def stalled(device):
-    """A disk that answers once a second: what is late fails, the controller is reset and in the end given up."""
+def stalled(device, answers=1):
+    """A disk with so many answers a second: what is late fails, the controller is reset and in the end given up."""
     def test(build, _, folder):
         path = scratch(folder)
-        drive = (f'-drive if=none,id=d0,format=raw,file={path},throttling.iops-total=1,throttling.iops-total-max=300,'
+        drive = (f'-drive if=none,id=d0,format=raw,file={path},throttling.iops-total={answers},throttling.iops-total-max=300,'
                  'throttling.iops-total-max-length=1')
         try:
             log, phases = run(build, folder, f'{drive} {device}', f'disktest={works_on(device)} disk_timeout=1')

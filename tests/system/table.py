@@ -152,15 +152,15 @@ SATA = '-device ide-hd,drive=d0,serial=scratch'
 def native_disks():
     """The mono kernel's own drivers."""
     yield Test('disk-nvme', [], alone=disks.works(NVME), models=MONO, groups='disks')
-    yield Test('disk-nvme-error', [], alone=disks.one_bad_sector(NVME), models=MONO, groups='disks')
+    yield Test('disk-nvme-error', [], alone=disks.bad_sectors(NVME), models=MONO, groups='disks')
     yield Test('disk-nvme-stall', [], alone=disks.stalled(NVME), models=MONO, groups='disks')
     yield Test('disk-no-address', [], alone=disks.without_addresses, models=MONO, groups='disks')
     yield Test('disk-virtio', [], alone=disks.works(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-virtio-stall', [], alone=disks.stalled(VIRTIO), models=MONO, groups='disks')
-    yield Test('disk-virtio-error', [], alone=disks.one_bad_sector(VIRTIO), models=MONO, groups='disks')
+    yield Test('disk-virtio-error', [], alone=disks.bad_sectors(VIRTIO), models=MONO, groups='disks')
     yield Test('disk-sata', [], alone=disks.works(SATA, count=9), models=MONO, groups='disks')  # zeroes are not offered
-    yield Test('disk-sata-error', [], alone=disks.one_bad_sector(SATA), models=MONO, groups='disks')
-    yield Test('disk-sata-stall', [], alone=disks.stalled(SATA), models=MONO, groups='disks')
+    yield Test('disk-sata-error', [], alone=disks.bad_sectors(SATA), models=MONO, groups='disks')
+    yield Test('disk-sata-stall', [], alone=disks.stalled(SATA, answers=3), models=MONO, groups='disks')
 
 
 def faulty_disks():
