@@ -16,9 +16,6 @@
 #include "mezz/util.h"
 #include "mezz/words.h"
 
-// Reads one key's value into the VM; false after document_fail.
-typedef bool key_reader(struct document *d, struct config_vm *vm, const yaml_node_t *node);
-
 static bool read_number(struct document *d, const char *key, const yaml_node_t *node, unsigned min,
 	unsigned max, unsigned *out)
 {
@@ -65,8 +62,9 @@ bool config_read_path(struct document *d, const char *key, const yaml_node_t *no
 	return *out == path;
 }
 
-static bool read_name(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_name(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 	size_t length;
 
@@ -84,8 +82,9 @@ static bool read_name(struct document *d, struct config_vm *vm, const yaml_node_
 	return true;
 }
 
-static bool read_memory(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_memory(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 	uint64_t size;
 
@@ -101,21 +100,25 @@ static bool read_memory(struct document *d, struct config_vm *vm, const yaml_nod
 	return true;
 }
 
-static bool read_vcpus(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_vcpus(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
+
 	return read_number(d, "vcpus", node, 1, BUNDLE_MAX_VCPUS, &vm->vcpus);
 }
 
-static bool read_kernel(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_kernel(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 
 	return document_text(d, "kernel", node, &text) &&
 	       config_read_path(d, "kernel", node, text, strlen(text), &vm->kernel);
 }
 
-static bool read_initrd(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_initrd(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 
 	return document_text(d, "initrd", node, &text) &&
@@ -133,8 +136,9 @@ static bool read_line(
 	return true;
 }
 
-static bool read_cmdline(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_cmdline(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 
 	return document_text(d, "cmdline", node, &text) &&
@@ -159,8 +163,10 @@ static bool read_module(struct document *d, struct config_vm *vm, const yaml_nod
 	       read_line(d, "modules", node, text + length + (text[length] == ' '), &module->args);
 }
 
-static bool read_modules(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_modules(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
+
 	if (node->type != YAML_SEQUENCE_NODE)
 		return document_fail(d, node, "modules: not a list, expected [file, ...]");
 	for (yaml_node_item_t *i = node->data.sequence.items.start;
@@ -170,18 +176,23 @@ static bool read_modules(struct document *d, struct config_vm *vm, const yaml_no
 	return true;
 }
 
-static bool read_weight(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_weight(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
+
 	return read_number(d, "weight", node, 1, CONFIG_WEIGHT_MAX, &vm->weight);
 }
 
-static bool read_cap(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_cap(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
+
 	return read_number(d, "cap", node, 1, CONFIG_CAP_MAX, &vm->cap);
 }
 
-static bool read_affinity(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_affinity(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	unsigned cpu = 0;
 
 	if (node->type != YAML_SEQUENCE_NODE)
@@ -203,13 +214,16 @@ static bool read_affinity(struct document *d, struct config_vm *vm, const yaml_n
 	return true;
 }
 
-static bool read_repeat(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_repeat(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
+
 	return read_number(d, "repeat", node, 0, CONFIG_REPEAT_MAX, &vm->repeat);
 }
 
-static bool read_debug_exit(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_debug_exit(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 
 	if (!document_text(d, "debug_exit", node, &text))
@@ -220,8 +234,9 @@ static bool read_debug_exit(struct document *d, struct config_vm *vm, const yaml
 	return true;
 }
 
-static bool read_balloon(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_balloon(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *text;
 
 	if (!document_text(d, "balloon", node, &text))
@@ -235,42 +250,54 @@ static bool read_balloon(struct document *d, struct config_vm *vm, const yaml_no
 	return true;
 }
 
-static const struct key {
-	const char *name;
-	key_reader *read;
-	const char *required; // what is expected when it is missing
-} vm_keys[] = {
-	{"name", read_name, "a name"},
-	{"memory", read_memory, "a size"},
-	{"vcpus", read_vcpus, "a number"},
-	{"kernel", read_kernel, NULL},
-	{"initrd", read_initrd, NULL},
-	{"modules", read_modules, NULL},
-	{"cmdline", read_cmdline, NULL},
-	{"weight", read_weight, NULL},
-	{"cap", read_cap, NULL},
-	{"affinity", read_affinity, NULL},
-	{"disks", config_read_disks, NULL},
-	{"firmware", config_read_firmware, NULL},
-	{"firmware_vars", config_read_firmware_vars, NULL},
-	{"cloud_init", config_read_cloud_init, NULL},
-	{"repeat", read_repeat, NULL},
-	{"debug_exit", read_debug_exit, NULL},
-	{"nics", config_read_nics, NULL},
-	{"balloon", read_balloon, NULL},
+enum vm_key {
+	KEY_NAME,
+	KEY_MEMORY,
+	KEY_VCPUS,
+	KEY_KERNEL,
+	KEY_INITRD,
+	KEY_MODULES,
+	KEY_CMDLINE,
+	KEY_WEIGHT,
+	KEY_CAP,
+	KEY_AFFINITY,
+	KEY_DISKS,
+	KEY_FIRMWARE,
+	KEY_FIRMWARE_VARS,
+	KEY_CLOUD_INIT,
+	KEY_REPEAT,
+	KEY_DEBUG_EXIT,
+	KEY_NICS,
+	KEY_BALLOON,
+	KEY_COUNT
 };
-#define KEY_COUNT (sizeof(vm_keys) / sizeof(vm_keys[0]))
 
-static bool fail_unknown_key(struct document *d, const yaml_node_t *at, const char *text)
-{
-	struct text names = {0};
+static const struct document_key vm_keys[KEY_COUNT + 1] = {
+	[KEY_NAME] = {"name", read_name},
+	[KEY_MEMORY] = {"memory", read_memory},
+	[KEY_VCPUS] = {"vcpus", read_vcpus},
+	[KEY_KERNEL] = {"kernel", read_kernel},
+	[KEY_INITRD] = {"initrd", read_initrd},
+	[KEY_MODULES] = {"modules", read_modules},
+	[KEY_CMDLINE] = {"cmdline", read_cmdline},
+	[KEY_WEIGHT] = {"weight", read_weight},
+	[KEY_CAP] = {"cap", read_cap},
+	[KEY_AFFINITY] = {"affinity", read_affinity},
+	[KEY_DISKS] = {"disks", config_read_disks},
+	[KEY_FIRMWARE] = {"firmware", config_read_firmware},
+	[KEY_FIRMWARE_VARS] = {"firmware_vars", config_read_firmware_vars},
+	[KEY_CLOUD_INIT] = {"cloud_init", config_read_cloud_init},
+	[KEY_REPEAT] = {"repeat", read_repeat},
+	[KEY_DEBUG_EXIT] = {"debug_exit", read_debug_exit},
+	[KEY_NICS] = {"nics", config_read_nics},
+	[KEY_BALLOON] = {"balloon", read_balloon},
+};
 
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		text_print(&names, "%s%s", i ? ", " : "", vm_keys[i].name);
-	document_fail(d, at, "unknown key '%.40s', expected one of %s", text, names.data);
-	text_free(&names);
-	return false;
-}
+// Keys that each VM has, and what is expected of them.
+static const struct {
+	enum vm_key key;
+	const char *expected;
+} required[] = {{KEY_NAME, "a name"}, {KEY_MEMORY, "a size"}, {KEY_VCPUS, "a number"}};
 
 static off_t file_size(const char *path)
 {
@@ -285,29 +312,29 @@ static bool check_vm(struct document *d, const struct config *config, struct con
 {
 	off_t files = file_size(vm->kernel) + file_size(vm->initrd);
 
-	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (vm_keys[i].required && !at[i])
+	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++)
+		if (!at[required[i].key])
 			return document_fail(d, node, "this VM has no '%s', expected %s",
-				vm_keys[i].name, vm_keys[i].required);
+				vm_keys[required[i].key].name, required[i].expected);
 	for (unsigned i = 0; i < config->vm_count; i++)
 		if (strcmp(config->vms[i].name, vm->name) == 0)
-			return document_fail(d, at[0],
+			return document_fail(d, at[KEY_NAME],
 				"name: a second '%s', expected a name of its own", vm->name);
 	if (vm->initrd && vm->module_count)
 		return document_fail(
-			d, at[5], "modules: with an initrd, expected one or the other");
+			d, at[KEY_MODULES], "modules: with an initrd, expected one or the other");
 	for (unsigned i = 0; i < vm->module_count; i++)
 		files += file_size(vm->modules[i].path);
 	if ((uint64_t)files >= vm->memory)
-		return document_fail(d, at[1],
+		return document_fail(d, at[KEY_MEMORY],
 			"memory: %llu MiB, expected more than the %llu MiB of the files to load",
 			(unsigned long long)vm->memory >> 20, (unsigned long long)files >> 20);
 	if (vm->balloon >= vm->memory)
-		return document_fail(d, at[KEY_COUNT - 1],
+		return document_fail(d, at[KEY_BALLOON],
 			"balloon: %llu MiB, expected less than the memory",
 			(unsigned long long)vm->balloon >> 20);
 	return config_check_boot(d, vm, node) && config_check_firmware_vars(d, config, vm, node) &&
-	       (!at[10] || config_check_disks(d, config, vm, at[10]));
+	       (!at[KEY_DISKS] || config_check_disks(d, config, vm, at[KEY_DISKS]));
 }
 
 static bool read_vm(
@@ -317,28 +344,9 @@ static bool read_vm(
 
 	vm->weight = BUNDLE_WEIGHT_DEFAULT;
 	vm->cmdline = copy_text("", 0);
-	if (node->type != YAML_MAPPING_NODE)
-		return document_fail(d, node, "not a mapping, expected a VM with its keys");
-	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
-		p++) {
-		const yaml_node_t *key = document_node(d, p->key),
-				  *value = document_node(d, p->value);
-		const char *text;
-		size_t i = 0;
-
-		if (!document_text(d, "key", key, &text))
-			return false;
-		while (i < KEY_COUNT && strcmp(vm_keys[i].name, text) != 0)
-			i++;
-		if (i == KEY_COUNT)
-			return fail_unknown_key(d, key, text);
-		if (at[i])
-			return document_fail(d, key, "key '%s' twice, expected it once", text);
-		at[i] = value;
-		if (!vm_keys[i].read(d, vm, value))
-			return false;
-	}
-	return check_vm(d, config, vm, node, at);
+	return document_mapping(
+		       d, node, "not a mapping, expected a VM with its keys", vm_keys, vm, at) &&
+	       check_vm(d, config, vm, node, at);
 }
 
 static void free_vm(struct config_vm *vm)
@@ -380,36 +388,20 @@ static bool read_vms(struct document *d, struct config *config, const yaml_node_
 
 static bool read_root(struct document *d, struct config *config)
 {
-	const yaml_node_t *root = yaml_document_get_root_node(&d->yaml), *vms = NULL,
-			  *switches = NULL;
+	enum { VMS, SWITCHES };
+	static const struct document_key keys[] = {{"vms", NULL}, {"switches", NULL}, {0}};
+	const yaml_node_t *root = yaml_document_get_root_node(&d->yaml), *at[2] = {0};
 
 	if (!root)
 		return document_fail(d, NULL, "empty, expected 'vms:' and a list of VMs");
-	if (root->type != YAML_MAPPING_NODE)
-		return document_fail(d, root, "not a mapping, expected 'vms:' and a list of VMs");
-	for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top;
-		p++) {
-		const yaml_node_t *key = document_node(d, p->key);
-		const yaml_node_t **value;
-		const char *text;
-
-		if (!document_text(d, "key", key, &text))
-			return false;
-		value = strcmp(text, "vms") == 0        ? &vms
-			: strcmp(text, "switches") == 0 ? &switches
-							: NULL;
-		if (!value)
-			return document_fail(
-				d, key, "unknown key '%.40s', expected 'vms' or 'switches'", text);
-		if (*value)
-			return document_fail(d, key, "key '%s' twice, expected it once", text);
-		*value = document_node(d, p->value);
-	}
-	if (!vms)
-		return document_fail(d, root, "empty, expected 'vms:' and a list of VMs");
-	if (switches && !config_read_switches(d, config, switches))
+	if (!document_mapping(
+		    d, root, "not a mapping, expected 'vms:' and a list of VMs", keys, NULL, at))
 		return false;
-	return read_vms(d, config, vms) && config_check_nics(d, config);
+	if (!at[VMS])
+		return document_fail(d, root, "empty, expected 'vms:' and a list of VMs");
+	if (at[SWITCHES] && !config_read_switches(d, config, at[SWITCHES]))
+		return false;
+	return read_vms(d, config, at[VMS]) && config_check_nics(d, config);
 }
 
 bool config_load(const char *path, struct config *out, char *error)

@@ -27,8 +27,9 @@ static bool read_file(
 	return true;
 }
 
-bool config_read_firmware(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+bool config_read_firmware(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	yaml_node_item_t *start = node->data.sequence.items.start;
 
 	if (node->type != YAML_SEQUENCE_NODE)
@@ -43,8 +44,9 @@ bool config_read_firmware(struct document *d, struct config_vm *vm, const yaml_n
 	return true;
 }
 
-bool config_read_firmware_vars(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+bool config_read_firmware_vars(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
 	const char *expected = "expected {device: NAME}, NAME such as nvme0n1p3, or a PARTUUID";
 	const yaml_node_pair_t *p = node->data.mapping.pairs.start;
 	const char *text;
@@ -60,34 +62,29 @@ bool config_read_firmware_vars(struct document *d, struct config_vm *vm, const y
 	return config_read_device(d, document_node(d, p->value), &vm->firmware_vars);
 }
 
-bool config_read_cloud_init(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+static bool read_user_data(struct document *d, void *out, const yaml_node_t *node)
 {
-	if (node->type != YAML_MAPPING_NODE)
-		return document_fail(d, node,
-			"cloud_init: not a mapping, expected {user_data: FILE, network_config: FILE}");
-	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
-		p++) {
-		const yaml_node_t *key = document_node(d, p->key);
-		const char *text;
-		char **path;
+	return read_file(
+		d, "user_data", node, &((struct config_vm *)out)->user_data, NOCLOUD_FILE_MAX);
+}
 
-		if (!document_text(d, "key", key, &text))
-			return false;
-		path = strcmp(text, "user_data") == 0        ? &vm->user_data
-		       : strcmp(text, "network_config") == 0 ? &vm->network_config
-							     : NULL;
-		if (!path)
-			return document_fail(d, key,
-				"unknown key '%.40s' of cloud_init, expected user_data or network_config",
-				text);
-		if (*path)
-			return document_fail(d, key, "key '%s' twice, expected it once", text);
-		if (!read_file(d, text, document_node(d, p->value), path, NOCLOUD_FILE_MAX))
-			return false;
-	}
-	if (!vm->user_data)
-		return document_fail(d, node, "cloud_init: no user_data, expected a file name");
-	return true;
+static bool read_network_config(struct document *d, void *out, const yaml_node_t *node)
+{
+	return read_file(d, "network_config", node, &((struct config_vm *)out)->network_config,
+		NOCLOUD_FILE_MAX);
+}
+
+bool config_read_cloud_init(struct document *d, void *out, const yaml_node_t *node)
+{
+	static const struct document_key keys[] = {
+		{"user_data", read_user_data}, {"network_config", read_network_config}, {0}};
+	const yaml_node_t *at[2] = {0};
+
+	if (!document_mapping(d, node,
+		    "cloud_init: not a mapping, expected {user_data: FILE, network_config: FILE}",
+		    keys, out, at))
+		return false;
+	return at[0] || document_fail(d, node, "cloud_init: no user_data, expected a file name");
 }
 
 static bool use_debians(struct document *d, struct config_vm *vm, const yaml_node_t *node)

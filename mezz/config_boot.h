@@ -10,9 +10,9 @@
 #define CONFIG_FIRMWARE_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 
 // The values of `firmware`, `firmware_vars` and `cloud_init`.
-bool config_read_firmware(struct document *d, struct config_vm *vm, const yaml_node_t *node);
-bool config_read_firmware_vars(struct document *d, struct config_vm *vm, const yaml_node_t *node);
-bool config_read_cloud_init(struct document *d, struct config_vm *vm, const yaml_node_t *node);
+bool config_read_firmware(struct document *d, void *vm, const yaml_node_t *node);
+bool config_read_firmware_vars(struct document *d, void *vm, const yaml_node_t *node);
+bool config_read_cloud_init(struct document *d, void *vm, const yaml_node_t *node);
 
 // A VM has a kernel, or disks and firmware; without either key the firmware is Debian's.
 bool config_check_boot(struct document *d, struct config_vm *vm, const yaml_node_t *node);

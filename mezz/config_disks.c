@@ -10,8 +10,9 @@
 
 #define SECTOR 512
 
-static bool read_image(struct document *d, struct config_disk *disk, const yaml_node_t *node)
+static bool read_image(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_disk *disk = out;
 	const char *text;
 	struct stat st;
 
@@ -44,16 +45,18 @@ bool config_read_device(struct document *d, const yaml_node_t *node, char **out)
 	return true;
 }
 
-static bool read_device(struct document *d, struct config_disk *disk, const yaml_node_t *node)
+static bool read_device(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_disk *disk = out;
+
 	return config_read_device(d, node, &disk->device);
 }
 
-static bool read_format(struct document *d, struct config_disk *disk, const yaml_node_t *node)
+static bool read_format(struct document *d, void *out, const yaml_node_t *node)
 {
 	const char *text;
 
-	(void)disk;
+	(void)out;
 	if (!document_text(d, "format", node, &text))
 		return false;
 	if (strcmp(text, "raw") != 0)
@@ -61,8 +64,9 @@ static bool read_format(struct document *d, struct config_disk *disk, const yaml
 	return true;
 }
 
-static bool read_mode(struct document *d, struct config_disk *disk, const yaml_node_t *node)
+static bool read_mode(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_disk *disk = out;
 	static const char *const names[] = {"rw", "ro", "snapshot"};
 	const char *text;
 
@@ -77,43 +81,8 @@ static bool read_mode(struct document *d, struct config_disk *disk, const yaml_n
 	return document_fail(d, node, "mode: '%.40s', expected rw, ro or snapshot", text);
 }
 
-static const struct {
-	const char *name;
-	bool (*read)(struct document *d, struct config_disk *disk, const yaml_node_t *node);
-} keys[] = {
-	{"image", read_image},
-	{"device", read_device},
-	{"format", read_format},
-	{"mode", read_mode},
-};
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
-
-static bool read_keys(struct document *d, struct config_disk *disk, const yaml_node_t *node)
-{
-	bool seen[KEY_COUNT] = {0};
-
-	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
-		p++) {
-		const yaml_node_t *key = document_node(d, p->key);
-		const char *text;
-		size_t i = 0;
-
-		if (!document_text(d, "key", key, &text))
-			return false;
-		while (i < KEY_COUNT && strcmp(keys[i].name, text) != 0)
-			i++;
-		if (i == KEY_COUNT)
-			return document_fail(d, key,
-				"unknown key '%.40s' of a disk, expected one of image, device, format, mode",
-				text);
-		if (seen[i])
-			return document_fail(d, key, "key '%s' twice, expected it once", text);
-		seen[i] = true;
-		if (!keys[i].read(d, disk, document_node(d, p->value)))
-			return false;
-	}
-	return true;
-}
+static const struct document_key keys[] = {{"image", read_image}, {"device", read_device},
+	{"format", read_format}, {"mode", read_mode}, {0}};
 
 static bool read_disk(struct document *d, struct config_vm *vm, const yaml_node_t *node)
 {
@@ -122,11 +91,10 @@ static bool read_disk(struct document *d, struct config_vm *vm, const yaml_node_
 	if (vm->disk_count == BUNDLE_MAX_DISKS)
 		return document_fail(
 			d, node, "disks: one more, expected at most %d", BUNDLE_MAX_DISKS);
-	if (node->type != YAML_MAPPING_NODE)
-		return document_fail(d, node,
-			"disks: not a mapping, expected a disk as in {image: FILE, mode: rw}");
 	vm->disk_count++;
-	if (!read_keys(d, disk, node))
+	if (!document_mapping(d, node,
+		    "disks: not a mapping, expected a disk as in {image: FILE, mode: rw}", keys,
+		    disk, NULL))
 		return false;
 	if (!disk->image == !disk->device)
 		return document_fail(d, node,
@@ -137,8 +105,10 @@ static bool read_disk(struct document *d, struct config_vm *vm, const yaml_node_
 	return true;
 }
 
-bool config_read_disks(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+bool config_read_disks(struct document *d, void *out, const yaml_node_t *node)
 {
+	struct config_vm *vm = out;
+
 	if (node->type != YAML_SEQUENCE_NODE)
 		return document_fail(
 			d, node, "disks: not a list, expected [{image: FILE, mode: rw}, ...]");

@@ -13,7 +13,7 @@ bool config_read_path(struct document *d, const char *key, const yaml_node_t *no
 bool config_read_device(struct document *d, const yaml_node_t *node, char **out);
 
 // The list that is the value of `disks`.
-bool config_read_disks(struct document *d, struct config_vm *vm, const yaml_node_t *node);
+bool config_read_disks(struct document *d, void *vm, const yaml_node_t *node);
 
 // A disk that is written is nobody else's: neither another disk of vm's nor one of the VMs before it.
 bool config_check_disks(struct document *d, const struct config *config, const struct config_vm *vm,

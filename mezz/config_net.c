@@ -8,55 +8,6 @@
 #include "mezz/util.h"
 #include "mezz/words.h"
 
-// Reads one key's value into what `out` is; false after document_fail.
-struct item_key {
-	const char *name;
-	bool (*read)(struct document *d, void *out, const yaml_node_t *node);
-};
-
-static bool fail_key(
-	struct document *d, const yaml_node_t *at, const char *text, const struct item_key *keys)
-{
-	struct text names = {0};
-
-	for (size_t i = 0; keys[i].name; i++)
-		text_print(&names, "%s%s", i ? ", " : "", keys[i].name);
-	document_fail(d, at, "unknown key '%.40s', expected one of %s", text, names.data);
-	text_free(&names);
-	return false;
-}
-
-// A mapping with these keys, each once at most; the first is required.
-static bool read_item(struct document *d, void *out, const yaml_node_t *node, const char *what,
-	const struct item_key *keys)
-{
-	unsigned seen = 0;
-
-	if (node->type != YAML_MAPPING_NODE)
-		return document_fail(
-			d, node, "%s: not a mapping, expected {%s: ...}", what, keys[0].name);
-	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
-		p++) {
-		const yaml_node_t *key = document_node(d, p->key);
-		const char *text;
-		size_t i = 0;
-
-		if (!document_text(d, "key", key, &text))
-			return false;
-		while (keys[i].name && strcmp(keys[i].name, text) != 0)
-			i++;
-		if (!keys[i].name)
-			return fail_key(d, key, text, keys);
-		if (seen & 1u << i)
-			return document_fail(d, key, "key '%s' twice, expected it once", text);
-		seen |= 1u << i;
-		if (!keys[i].read(d, out, document_node(d, p->value)))
-			return false;
-	}
-	return seen & 1 ||
-	       document_fail(d, node, "%s: one has no '%s', expected it", what, keys[0].name);
-}
-
 static bool read_switch_name(
 	struct document *d, const char *key, char out[BUNDLE_NAME_MAX + 1], const yaml_node_t *node)
 {
@@ -147,7 +98,7 @@ static bool check_switch(struct document *d, const struct config *config,
 
 bool config_read_switches(struct document *d, struct config *config, const yaml_node_t *node)
 {
-	static const struct item_key keys[] = {{"name", read_name}, {"uplink", read_uplink},
+	static const struct document_key keys[] = {{"name", read_name}, {"uplink", read_uplink},
 		{"storm", read_storm}, {"rate", read_rate}, {0}};
 
 	if (node->type != YAML_SEQUENCE_NODE)
@@ -161,8 +112,11 @@ bool config_read_switches(struct document *d, struct config *config, const yaml_
 			return document_fail(d, item, "switches: one more, expected at most %d",
 				BUNDLE_MAX_SWITCHES);
 		*s = (struct config_switch){.storm = CONFIG_STORM_DEFAULT};
-		if (!read_item(d, s, item, "switches", keys))
+		if (!document_mapping(d, item, "switches: not a mapping, expected {name: ...}",
+			    keys, s, NULL))
 			return false;
+		if (!*s->name)
+			return document_fail(d, item, "switches: one has no 'name', expected it");
 		if (!check_switch(d, config, s, item))
 			return false;
 		config->switch_count++;
@@ -262,9 +216,10 @@ static bool read_mac(struct document *d, void *out, const yaml_node_t *node)
 	return true;
 }
 
-bool config_read_nics(struct document *d, struct config_vm *vm, const yaml_node_t *node)
+bool config_read_nics(struct document *d, void *out, const yaml_node_t *node)
 {
-	static const struct item_key keys[] = {{"switch", read_switch}, {"vlan", read_vlan},
+	struct config_vm *vm = out;
+	static const struct document_key keys[] = {{"switch", read_switch}, {"vlan", read_vlan},
 		{"trunk", read_trunk}, {"mac", read_mac}, {"link", read_link}, {0}};
 
 	if (node->type != YAML_SEQUENCE_NODE)
@@ -276,8 +231,11 @@ bool config_read_nics(struct document *d, struct config_vm *vm, const yaml_node_
 		if (vm->nic_count == BUNDLE_MAX_NICS)
 			return document_fail(
 				d, item, "nics: one more, expected at most %d", BUNDLE_MAX_NICS);
-		if (!read_item(d, &vm->nics[vm->nic_count], item, "nics", keys))
+		if (!document_mapping(d, item, "nics: not a mapping, expected {switch: ...}", keys,
+			    &vm->nics[vm->nic_count], NULL))
 			return false;
+		if (!vm->nics[vm->nic_count].line)
+			return document_fail(d, item, "nics: one has no 'switch', expected it");
 		vm->nic_count++;
 	}
 	return true;

@@ -9,7 +9,7 @@
 bool config_read_switches(struct document *d, struct config *config, const yaml_node_t *node);
 
 // The value of a VM's `nics`: a list of {switch, vlan, mac}; the VM's name is known, the switches need not be.
-bool config_read_nics(struct document *d, struct config_vm *vm, const yaml_node_t *node);
+bool config_read_nics(struct document *d, void *vm, const yaml_node_t *node);
 
 // When all is read: gives cards without an address theirs, and checks that switches are there and addresses differ.
 bool config_check_nics(struct document *d, struct config *config);

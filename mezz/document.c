@@ -2,6 +2,8 @@
 // One YAML document with the line of each of its nodes, for messages that name the place.
 #include "mezz/document.h"
 
+#include "mezz/util.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,6 +120,51 @@ bool document_text(struct document *d, const char *key, const yaml_node_t *node,
 				"%s: a control character or a line break, expected one line of text",
 				key);
 	*out = text;
+	return true;
+}
+
+static bool fail_key(struct document *d, const yaml_node_t *at, const char *text,
+	const struct document_key *keys)
+{
+	struct text names = {0};
+
+	for (size_t i = 0; keys[i].name; i++)
+		text_print(&names, "%s%s", i ? ", " : "", keys[i].name);
+	document_fail(d, at, "unknown key '%.40s', expected one of %s", text, names.data);
+	text_free(&names);
+	return false;
+}
+
+#define KEYS_MAX 64
+
+bool document_mapping(struct document *d, const yaml_node_t *node, const char *otherwise,
+	const struct document_key *keys, void *out, const yaml_node_t **at)
+{
+	bool seen[KEYS_MAX] = {0};
+
+	if (node->type != YAML_MAPPING_NODE)
+		return document_fail(d, node, "%s", otherwise);
+	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
+		p++) {
+		const yaml_node_t *key = document_node(d, p->key);
+		const yaml_node_t *value = document_node(d, p->value);
+		const char *text;
+		size_t i = 0;
+
+		if (!document_text(d, "key", key, &text))
+			return false;
+		while (keys[i].name && strcmp(keys[i].name, text) != 0)
+			i++;
+		if (!keys[i].name)
+			return fail_key(d, key, text, keys);
+		if (seen[i])
+			return document_fail(d, key, "key '%s' twice, expected it once", text);
+		seen[i] = true;
+		if (at)
+			at[i] = value;
+		if (keys[i].read && !keys[i].read(d, out, value))
+			return false;
+	}
 	return true;
 }
 

@@ -22,5 +22,18 @@ __attribute__((format(printf, 3, 4))) bool document_fail(
 // The scalar's text in *out, owned by the document; fails unless it is one line without control characters.
 bool document_text(struct document *d, const char *key, const yaml_node_t *node, const char **out);
 
+// A key of a mapping. read takes its value into what `out` is, and returns false after document_fail; where it is NULL the
+// caller reads the value.
+struct document_key {
+	const char *name;
+	bool (*read)(struct document *d, void *out, const yaml_node_t *node);
+};
+
+// Reads a mapping whose keys are among `keys` (the last has no name), each once at most, in their order in the document.
+// at[i], unless at is NULL, is then the value's node of keys[i], or NULL where it is missing. A node that is no mapping
+// fails with the message `otherwise`.
+bool document_mapping(struct document *d, const yaml_node_t *node, const char *otherwise,
+	const struct document_key *keys, void *out, const yaml_node_t **at);
+
 // The node behind a child's index, as pairs and items hold it.
 yaml_node_t *document_node(struct document *d, int index);

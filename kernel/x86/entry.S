@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Where exceptions and interrupts enter the kernel. All come from the kernel itself (guests leave
 // by VMRUN), so GS holds already and the stack is good, or is one of the IST's.
+#include "kernel/x86/interrupt_call.inc"
+
 #define VECTOR_TIMER  0xF0
 #define VECTOR_KICK   0xF1
 #define VECTOR_SERIAL 0xF2
@@ -67,7 +69,6 @@ exception_common:
 	addq $16, %rsp
 	iretq
 
-// Interrupts: only what a C function may change is kept.
 	.macro interrupt name, vector
 	.globl \name
 	.balign 16
@@ -82,31 +83,7 @@ exception_common:
 	interrupt interrupt_other, 0
 
 interrupt_common:
-	cld
-	pushq %rax
-	pushq %rcx
-	pushq %rdx
-	pushq %rsi
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %rbp
-	movq %rsp, %rbp
-	andq $-16, %rsp
-	call trap_interrupt
-	movq %rbp, %rsp
-	popq %rbp
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rsi
-	popq %rdx
-	popq %rcx
-	popq %rax
-	popq %rdi
-	iretq
+	interrupt_call trap_interrupt
 
 // The local APIC's spurious interrupt wants no end-of-interrupt.
 	.globl interrupt_spurious

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The entries of device interrupts: only what a C function may change is kept.
+// The entries of device interrupts.
+#include "kernel/x86/interrupt_call.inc"
 #include "kernel/x86/irq_entry.h"
 
 	.section .text.irq_entries, "ax"
@@ -16,30 +17,6 @@ irq_entries:
 	.endr
 
 irq_common:
-	cld
-	pushq %rax
-	pushq %rcx
-	pushq %rdx
-	pushq %rsi
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %rbp
-	movq %rsp, %rbp
-	andq $-16, %rsp
-	call irq_dispatch
-	movq %rbp, %rsp
-	popq %rbp
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rsi
-	popq %rdx
-	popq %rcx
-	popq %rax
-	popq %rdi
-	iretq
+	interrupt_call irq_dispatch
 
 	.section .note.GNU-stack, "", @progbits

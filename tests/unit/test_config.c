@@ -178,7 +178,7 @@ TEST(the_file)
 	WRONG("- a\n", "1: not a mapping, expected 'vms:' and a list of VMs");
 	WRONG("hello\n", "1: not a mapping, expected 'vms:' and a list of VMs");
 	WRONG("{}\n", "1: empty, expected 'vms:' and a list of VMs");
-	WRONG("vm: 1\n", "1: unknown key 'vm', expected 'vms' or 'switches'");
+	WRONG("vm: 1\n", "1: unknown key 'vm', expected one of vms, switches");
 	WRONG("vms: 1\n", "1: vms: not a list, expected a list of VMs");
 	WRONG("\nvms: []\n", "2: vms: an empty list, expected at least one VM");
 	WRONG("vms: []\nvms: []\n", "2: key 'vms' twice, expected it once");
@@ -528,7 +528,7 @@ TEST(wrong_disks)
 	WRONG_VM("disks: [{image: disk, format: qcow2}]", "6: format: 'qcow2', expected raw");
 	WRONG_VM("disks: [{image: disk, image: disk}]", "6: key 'image' twice, expected it once");
 	WRONG_VM("disks: [{image: disk, size: 3}]",
-		"6: unknown key 'size' of a disk, expected one of image, device, format, mode");
+		"6: unknown key 'size', expected one of image, device, format, mode");
 	WRONG_VM("disks: [{device: 'a b'}]",
 		"6: device: 'a b', expected a name such as nvme0n1p3, or a PARTUUID");
 	WRONG_VM("disks: [{device: sda, mode: snapshot}]",
@@ -641,7 +641,7 @@ TEST(cloud_init)
 	WRONG_VM("cloud_init: {user_data: m1, user_data: m1}",
 		"6: key 'user_data' twice, expected it once");
 	WRONG_VM("cloud_init: {vendor_data: m1}",
-		"6: unknown key 'vendor_data' of cloud_init, expected user_data or network_config");
+		"6: unknown key 'vendor_data', expected one of user_data, network_config");
 	wrong_file(__LINE__, "cloud_init: {user_data: sub}", "user_data",
 		"sub' is not a regular file, expected one");
 }
