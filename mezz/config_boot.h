@@ -9,7 +9,7 @@
 #define CONFIG_FIRMWARE_VARS "/usr/share/OVMF/OVMF_VARS_4M.fd"
 #define CONFIG_FIRMWARE_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 
-// The values of `firmware`, `firmware_vars` and `cloud_init`.
+// The values of `firmware`, `firmware_vars` and `cloud_init`; vm is a struct config_vm here and for the other readers of keys.
 bool config_read_firmware(struct document *d, void *vm, const yaml_node_t *node);
 bool config_read_firmware_vars(struct document *d, void *vm, const yaml_node_t *node);
 bool config_read_cloud_init(struct document *d, void *vm, const yaml_node_t *node);

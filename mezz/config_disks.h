@@ -12,7 +12,7 @@ bool config_read_path(struct document *d, const char *key, const yaml_node_t *no
 // The name or PARTUUID of a device of the machine's.
 bool config_read_device(struct document *d, const yaml_node_t *node, char **out);
 
-// The list that is the value of `disks`.
+// The list that is the value of `disks`; vm is a struct config_vm.
 bool config_read_disks(struct document *d, void *vm, const yaml_node_t *node);
 
 // A disk that is written is nobody else's: neither another disk of vm's nor one of the VMs before it.
