@@ -184,8 +184,9 @@ gdb: CONFIG := $(if $(filter file,$(origin CONFIG)),examples/two-vms.yaml,$(CONF
 gdb: all images
 	@tools/gdb $(BUILD) $(MODEL) $(CONFIG) $(GDBFLAGS)
 
+# What the servers of `make run` wrote (build/run) is no product of the build.
 clean:
-	rm -rf build
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name run -exec rm -rf {} +
 
 .PHONY: all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
 	guests-test mezz-test system images servers run gdb
