@@ -80,9 +80,10 @@ void cpu_identify(void)
 	cpu_info.xsaveopt = cpu_info.xsave && cpu_info.max_leaf >= 13 && cpuid(13, 1).eax & 1;
 }
 
+// PSE means nothing in long mode. Kernels of guests set it, and QEMU drops its TLB whenever it changes: at each exit.
 void cpu_protect(void)
 {
-	u64 cr4 = cr4_read() | CR4_PGE | CR4_MCE;
+	u64 cr4 = cr4_read() | CR4_PSE | CR4_PGE | CR4_MCE;
 
 	if (cpu_info.nx)
 		msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_NXE);
