@@ -10,6 +10,9 @@ BAD_WORDS = re.compile(rb'WORK BAD.*|Kernel panic - .*|BUG: .*|Oops: .*|rcu: INF
 ENDS = ('poweroff', 'exit', 'stopped')
 
 
+EXAMINATION = 15  # seconds from a test's end, when nothing came, to the machine's
+
+
 class Failure(Exception):
     """The machine did not do what the test expects; the text says what."""
 
@@ -59,7 +62,7 @@ class Machine:
     """A run underway. Its logs are in `folder`: mezzanine.log, events.log, NAME.log and run.out."""
 
     def __init__(self, folder, build, model, vms, options, timeout, uplink=None):
-        self.folder, self.vms, self.attached = pathlib.Path(folder), vms, None
+        self.folder, self.vms, self.kernel_answers = pathlib.Path(folder), vms, None
         self.started = time.monotonic()
         self.deadline = self.started + timeout
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,7 @@ class Machine:
         self.monitor = self.folder / 'monitor'
         self.command = [str(build / 'mezz'), 'run', '--model', model, '--log', str(self.folder),
                         '--qemu-args', f'-monitor unix:{self.monitor},server=on,wait=off',
-                        '--timeout', str(int(timeout)), *options, str(config)]
+                        '--timeout', str(int(timeout) + EXAMINATION), *options, str(config)]
         with open(self.folder / 'run.out', 'wb') as out:
             self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=out,
                                             stderr=subprocess.STDOUT, bufsize=0)
@@ -109,7 +112,9 @@ class Machine:
             if over:
                 raise Failure(f'the run ended (status {self.process.returncode}) before {what}')
             if time.monotonic() > end:
-                raise Hang(f'no {what} after {time.monotonic() - self.started:.0f} s')
+                waited = time.monotonic() - self.started
+                self.examine()
+                raise Hang(f'no {what} after {waited:.0f} s')
             time.sleep(0.02)
 
     def expect(self, name, pattern, seconds=None, count=1):
@@ -129,8 +134,8 @@ class Machine:
     def send(self, data):
         try:
             self.process.stdin.write(data)
-        except BrokenPipeError as e:
-            raise Failure('the run ended while something was typed') from e
+        except (BrokenPipeError, ValueError) as e:
+            raise Failure('the run, or what is typed, has ended') from e
 
     def attach(self, name):
         """Makes NAME the one that gets what is typed; `kernel` for the kernel's keys."""
@@ -153,6 +158,25 @@ class Machine:
     def key(self, key):
         """A debug key of the kernel; what it shows is in the log `mezzanine`."""
         self.type('kernel', key)
+
+    def examine(self):
+        """When something does not come, once: the kernel's account of its VMs goes into its log, the CPUs' registers into cpus.log."""
+        if self.kernel_answers is not None:
+            return
+        self.kernel_answers, before = False, len(self.log('mezzanine'))
+        self.deadline = max(self.deadline, time.monotonic() + EXAMINATION / 2)
+        try:
+            self.key('v')
+            self.until(lambda: len(self.log('mezzanine')) > before, 'answer of the kernel', 3)
+            self.kernel_answers = True
+            self.key('t')
+            time.sleep(0.5)
+            self.key('T')
+            time.sleep(2)
+        except Failure:
+            pass
+        if not self.over():
+            self.note_registers()
 
     def note_registers(self, times=3):
         """Adds the registers of all physical CPUs to cpus.log, several times: where they are, and whether they move."""
@@ -178,7 +202,11 @@ class Machine:
         except BrokenPipeError:
             pass
         try:
-            return self.process.wait(max(1, self.deadline + 15 - time.monotonic()))
+            return self.process.wait(max(1, self.deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.examine()
+        try:
+            return self.process.wait(2 * EXAMINATION)
         except subprocess.TimeoutExpired as e:
             raise Failure('mezz did not end, not even after its --timeout') from e
 
