@@ -39,8 +39,19 @@ void pci_config_write(struct pci_config *c, unsigned offset, unsigned size, u32 
 
 void pci_config_reset(struct pci_config *c)
 {
-	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
-		c->byte[i] = (u8)(c->byte[i] & ~c->writable[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(c->word); i++)
+		c->word[i] &= ~c->writable_word[i];
+}
+
+void pci_config_load(struct pci_config *c, const u8 saved[PCI_CONFIG_SIZE])
+{
+	u32 word;
+
+	pci_config_reset(c);
+	for (unsigned i = 0; i < ARRAY_SIZE(c->word); i++) {
+		memcpy(&word, saved + 4 * i, sizeof(word));
+		c->word[i] |= word & c->writable_word[i];
+	}
 }
 
 void pci_config_init(struct pci_config *c, const struct pci_identity *id, bool intx_pin)

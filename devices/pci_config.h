@@ -8,8 +8,14 @@
 #include "devices/pci.h"
 
 struct pci_config {
-	u8 byte[PCI_CONFIG_SIZE];
-	u8 writable[PCI_CONFIG_SIZE]; // bits that the guest may change; they are 0 after a reset
+	union {
+		u8 byte[PCI_CONFIG_SIZE];
+		u32 word[PCI_CONFIG_SIZE / 4];
+	};
+	union { // bits that the guest may change; they are 0 after a reset
+		u8 writable[PCI_CONFIG_SIZE];
+		u32 writable_word[PCI_CONFIG_SIZE / 4];
+	};
 	u64 bar_size[PCI_BARS];
 	u8 last_cap; // offset of the last capability, 0: none
 	u8 free;     // where the next one may stand
@@ -41,8 +47,9 @@ void pci_config_write(
 void pci_config_allow(
 	struct pci_config *c, unsigned offset, unsigned size, u32 mask); // makes bits writable
 
-// All writable bits to 0.
+// All writable bits to 0, or to what they are in `saved`.
 void pci_config_reset(struct pci_config *c);
+void pci_config_load(struct pci_config *c, const u8 saved[PCI_CONFIG_SIZE]);
 
 struct pci_bar pci_config_bar_get(const struct pci_config *c, unsigned bar);
 

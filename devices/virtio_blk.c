@@ -396,7 +396,7 @@ void virtio_blk_init(
 {
 	const struct host_block_info *info = host_block_info(store);
 
-	memset(b, 0, sizeof(*b));
+	memset(b, 0, offsetof(struct virtio_blk, slot)); // what else a slot holds, a request sets
 	b->store = store;
 	b->config = config_of(info, queues);
 	b->dev.ops = &blk_ops;

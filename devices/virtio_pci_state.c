@@ -47,14 +47,11 @@ static bool state_valid(const struct virtio_pci *p, const struct virtio_pci_stat
 
 bool virtio_pci_load(struct virtio_pci *p, const struct virtio_pci_state *s)
 {
-	struct pci_config *c = &p->config;
-
 	if (!state_valid(p, s)) {
 		virtio_pci_ops.reset(p);
 		return false;
 	}
-	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
-		c->byte[i] = (u8)((c->byte[i] & ~c->writable[i]) | (s->config[i] & c->writable[i]));
+	pci_config_load(&p->config, s->config);
 	p->queue_select = s->queue_select;
 	p->config_vector = s->config_vector;
 	p->device_feature_select = s->device_feature_select;

@@ -20,6 +20,7 @@ struct host_net {
 
 struct host {
 	u8 *page[HOST_TEST_PAGES];
+	u32 touched; // set of pages to which somebody was given a pointer since the last host_test_clear
 
 	struct {
 		u64 addr;
@@ -32,7 +33,6 @@ struct host {
 	u64 now; // ns
 	struct host_timer *timer[HOST_TEST_TIMERS];
 
-	u8 console[HOST_TEST_CONSOLE];
 	size_t console_len;
 	size_t console_room; // bytes that it takes from now on
 	u32 console_rooms;   // calls of host_console_room
@@ -52,7 +52,9 @@ struct host {
 	u32 net_frames;            // that were sent
 	u32 net_rooms;             // calls of host_net_room
 	struct net_frame net_last; // the last one; its bytes are in net_bytes
-	u8 net_bytes[NET_FRAME_MAX];
+
+	u8 console[HOST_TEST_CONSOLE]; // console_len bytes
+	u8 net_bytes[NET_FRAME_MAX];   // net_last.length bytes
 };
 
 struct host *host_test_create(void);  // exits the process if there is no memory

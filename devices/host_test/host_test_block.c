@@ -27,6 +27,18 @@ struct host_block *host_test_block_create(struct host *h, u64 sectors)
 	return b;
 }
 
+void host_test_block_clear(struct host_block *b)
+{
+	if (b->queued)
+		abort();
+	if (b->written) {
+		memset(b->data, 0, b->info.sectors * SECTOR);
+		memset(b->safe, 0, b->info.sectors * SECTOR);
+	}
+	b->written = b->delay = b->cancels = false;
+	b->fails = b->records = b->done = b->commits = 0;
+}
+
 void host_test_block_destroy(struct host_block *b)
 {
 	free(b->data);
@@ -78,6 +90,7 @@ static enum host_block_status perform(struct host_block *b, struct host_block_re
 	if (r->sector > b->info.sectors || r->count > b->info.sectors - r->sector ||
 		(b->info.read_only && r->op != HOST_BLOCK_READ && r->op != HOST_BLOCK_FLUSH))
 		abort(); // the device's fault
+	b->written |= r->op != HOST_BLOCK_READ;
 	switch (r->op) {
 	case HOST_BLOCK_READ:
 	case HOST_BLOCK_WRITE:

@@ -15,6 +15,7 @@ struct host_block {
 	void (*idle)(void *device);
 	void *device;
 
+	bool written; // data was changed since host_test_block_clear
 	bool delay;   // requests wait for host_test_block_finish
 	bool cancels; // host_block_cancel ends those
 	enum host_block_status fail[8];
@@ -33,6 +34,8 @@ struct host_block {
 
 // info.sectors of 512 bytes, all zero; everything is supported.
 struct host_block *host_test_block_create(struct host *h, u64 sectors);
+// As it was made, but for `info`; nothing may be queued.
+void host_test_block_clear(struct host_block *b);
 void host_test_block_destroy(struct host_block *b);
 
 // Does the i-th oldest of the delayed requests now, then calls idle().
