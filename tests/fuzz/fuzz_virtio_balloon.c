@@ -5,38 +5,50 @@
 // link: devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio_pci_state.c
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c
 // link: devices/host_test/host_test.c
-#include <stdio.h>
-
+// cc: -fno-sanitize-coverage=trace-cmp
+// fuzz: -max_len=512
 #include "devices/virtio_balloon.h"
-#include "tests/fuzz/input.h"
 #include "tests/fuzz/virtio_steps.h"
-#include "tests/unit/virtio_pci_driver.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 #define RING(q)                                                                                    \
 	(0x1000u + 0x3000u * (q)) // of queues 0 to 2; a fourth has its rings in those of the third
 #define QUEUES 4u
+#define PAGES  77u // that the host asks for
 
-struct machine {
-	struct host *h;
-	struct virtio_balloon b;
-	struct virtio_pci fn;
-};
+static struct virtio_balloon balloon;
 
-static void machine_init(struct machine *m)
+static void init(void)
 {
-	virtio_balloon_init(&m->b, m->h, 77);
-	virtio_pci_init(&m->fn, &m->b.dev, 1);
+	host->drop_ended = false; // a new machine
+	virtio_balloon_init(&balloon, host, PAGES);
+	virtio_pci_init(&fn, &balloon.dev, 1);
 }
 
-// What a good driver would do, so that the input begins where it is interesting.
-static void driver_start(struct machine *m, u8 how)
+static void destroy(void) {}
+
+static bool save(void *state)
+{
+	virtio_balloon_save(&balloon, state);
+	return true;
+}
+
+static bool load(const void *state)
+{
+	bool ok = virtio_balloon_load(&balloon, state);
+
+	balloon.config.num_pages = PAGES;
+	return ok;
+}
+
+static void start(struct input *in)
 {
 	struct pci_driver d;
+	u8 how = input_u8(in);
 
-	virtio_pci_ops.reset(&m->fn);
-	MUST(driver_find(&d, &m->fn));
+	virtio_pci_ops.reset(&fn);
+	MUST(driver_find(&d, &fn));
 	if (how & 0x80)
 		driver_msix(&d, VIRTIO_BALLOON_QUEUES + 1);
 	MUST(driver_negotiate(&d, how & 0x40   ? ~0ull
@@ -47,58 +59,33 @@ static void driver_start(struct machine *m, u8 how)
 	driver_ok(&d);
 }
 
-static void invariants(const struct machine *m)
+static void check(void)
 {
-	const struct virtio_balloon *b = &m->b;
-	const struct virtio_device *d = &b->dev;
+	const struct virtio_balloon *b = &balloon;
 
-	MUST(b->owed == m->h->drop_ended);
+	MUST(b->owed == host->drop_ended);
 	MUST(b->stage <= BALLOON_NAMED && b->hand < VIRTIO_BALLOON_QUEUES);
-	MUST(b->stage != BALLOON_NAMING || b->owed || !virtio_running(d));
-	MUST(b->config.num_pages == 77 && !b->config.free_page_hint_cmd_id);
-	MUST(!(d->status & VIRTIO_FEATURES_OK) || !(d->accepted & ~d->offered));
-	MUST(!(d->status & VIRTIO_DRIVER_OK) || d->status & VIRTIO_FEATURES_OK);
-	for (unsigned i = 0; i < d->queues; i++)
-		MUST(!b->queue[i].broken || d->status & VIRTIO_NEEDS_RESET);
+	MUST(b->stage != BALLOON_NAMING || b->owed || !virtio_running(&b->dev));
+	MUST(b->config.num_pages == PAGES && !b->config.free_page_hint_cmd_id);
 }
 
-// Saves, damages the state if asked to, and restores into a fresh device, with which it goes on.
-static void move(struct machine *m, struct input *in, bool damage)
+static void end(void)
 {
-	struct virtio_balloon_state s;
-	struct virtio_pci_state ps;
-	bool ok;
-
-	virtio_balloon_save(&m->b, &s);
-	virtio_pci_save(&m->fn, &ps);
-	if (damage) {
-		((u8 *)&s)[input_u16(in) % sizeof(s)] ^= input_u8(in);
-		((u8 *)&ps)[input_u16(in) % sizeof(ps)] ^= input_u8(in);
-	}
-	m->h->intx[1] = m->h->drop_ended = false; // a new machine
-	machine_init(m);
-	ok = virtio_balloon_load(&m->b, &s) && virtio_pci_load(&m->fn, &ps);
-	MUST(ok || damage);
-	if (!ok)
-		virtio_pci_ops.reset(&m->fn);
-	m->b.config.num_pages = 77;
+	virtio_pci_ops.reset(&fn);
+	host_test_drop(host);
+	MUST(!host->drop_ended && !balloon.dev.status && balloon.stage == BALLOON_IDLE);
 }
 
 // A chain of up to seven descriptors.
-static void chain_add(struct machine *m, struct input *in, unsigned q)
+static void chain_add(struct input *in, unsigned q)
 {
 	u8 shape = input_u8(in), segs = (u8)(1 + shape % 7), head = (u8)(input_u8(in) & 0x3f);
 	u64 ring = RING(MIN(q, 2));
-	u16 idx = 0;
 
 	for (u8 i = 0; i < segs; i++) {
 		u8 what = input_u8(in);
 		u16 more = input_u16(in);
-		struct {
-			u64 addr;
-			u32 len;
-			u16 flags, next;
-		} d = {0xa000 + 0x200ull * (what & 0x7f), more, D_NEXT,
+		struct fuzz_desc d = {0xa000 + 0x200ull * (what & 0x7f), more, D_NEXT,
 			(u16)((head + i + 1) & 0x3f)};
 
 		if (more & 0x8000) // as wide as can be
@@ -109,96 +96,71 @@ static void chain_add(struct machine *m, struct input *in, unsigned q)
 			d.flags |= D_WRITE;
 		if (i == segs - 1)
 			d.flags &= (u16)~D_NEXT;
-		host_guest_write(m->h, ring + 16ull * ((head + i) & 0x3fu), &d, sizeof(d));
+		desc_write(ring, (head + i) & 0x3fu, &d);
 	}
-	host_guest_read(m->h, ring + 0x1002, &idx, 2);
-	host_guest_write(
-		m->h, ring + 0x1004 + 2ull * (idx % m->b.queue[q].s.size), &(u16){head}, 2);
-	idx++;
-	host_guest_write(m->h, ring + 0x1002, &idx, 2);
-	virtio_pci_ops.bar_write(&m->fn, 1, 0, 2, q);
+	head_publish(ring + 0x1000, balloon.queue[q].s.size, head, 1);
+	queue_notify(q);
 }
 
-static void memory_write(struct machine *m, struct input *in, u8 op)
+// The device's own configuration.
+static void device_write(struct input *in, unsigned size)
+{
+	u32 at = VIRTIO_PCI_DEVICE + input_u8(in) % 16u;
+
+	virtio_pci_ops.bar_write(&fn, 0, at, size, input_u32(in));
+}
+
+static void memory_taken(void)
+{
+	for (unsigned i = 0; i < VIRTIO_BALLOON_QUEUES; i++)
+		virtqueue_remap(&balloon.queue[i]);
+	virtio_check(&balloon.dev);
+}
+
+static void step(u8 op, struct input *in)
 {
 	static const u64 where[] = {0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x7000, 0x8000, 0xa000};
-	u64 v = input_u64(in);
-
-	host_guest_write(m->h, where[op % ARRAY_SIZE(where)] + input_u8(in), &v, 1 + (op >> 4) % 8);
-}
-
-static void step(struct machine *m, struct input *in)
-{
-	u8 op = input_u8(in), arg = op >> 4;
-	unsigned size = 1u << (arg & 3);
+	u8 arg = op >> 4;
 
 	switch (op & 15) {
-	case 0:
-		step_bar_read(&m->fn, in, size);
-		break;
-	case 1:
-		step_bar_write(&m->fn, in, size);
-		break;
-	case 2:
-		step_common_write(&m->fn, in, size);
-		break;
-	case 3: // the device's own
-		virtio_pci_ops.bar_write(
-			&m->fn, 0, VIRTIO_PCI_DEVICE + input_u8(in) % 16u, size, input_u32(in));
-		break;
-	case 4:
-		step_config_write(&m->fn, in, size);
+	case 3:
+		device_write(in, 1u << (arg & 3));
 		break;
 	case 5:
-		memory_write(m, in, op);
+		step_memory_write(in, where, arg);
 		break;
 	case 6:
 	case 7:
 	case 8:
-		chain_add(m, in, arg % QUEUES);
+		chain_add(in, arg % QUEUES);
 		break;
 	case 9:
 	case 10:
 	case 11:
-		host_test_drop(m->h);
+		host_test_drop(host);
 		break;
 	case 12:
-		m->h->drop_room = arg;
+		host->drop_room = arg;
 		break;
-	case 13: // the host has taken memory away
-		for (unsigned i = 0; i < VIRTIO_BALLOON_QUEUES; i++)
-			virtqueue_remap(&m->b.queue[i]);
-		virtio_check(&m->b.dev);
+	case 13:
+		memory_taken();
 		break;
-	case 14:
-		driver_start(m, input_u8(in));
-		break;
-	case 15:
-		if (arg == 15)
-			virtio_pci_ops.reset(&m->fn);
-		else
-			move(m, in, arg & 1);
-		break;
+	default:
+		step_common(op, in);
 	}
-	invariants(m);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static struct machine m;
-	struct input in = {data, size};
-	u8 how = input_u8(&in);
+	static const struct fuzz_device device = {.state_size = sizeof(struct virtio_balloon_state),
+		.init = init,
+		.destroy = destroy,
+		.save = save,
+		.load = load,
+		.start = start,
+		.step = step,
+		.check = check,
+		.end = end};
 
-	if (!m.h)
-		m.h = host_test_create();
-	host_test_clear(m.h);
-	machine_init(&m);
-	if (how != 0xff)
-		driver_start(&m, how);
-	while (in.left)
-		step(&m, &in);
-	virtio_pci_ops.reset(&m.fn);
-	host_test_drop(m.h);
-	MUST(!m.h->drop_ended && !m.b.dev.status && m.b.stage == BALLOON_IDLE);
-	return 0;
+	return fuzz_virtio(&device, data, size);
 }
