@@ -4,15 +4,40 @@
 // found.
 //
 // link: kernel/x86/acpi.c
+// fuzz: -max_len=512
+#include "tests/fuzz/input.h"
 #include "tests/unit/acpi_tables.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			abort();                                                                   \
-	} while (0)
+#define FIRST    0x1000u // where tables begin
+#define ROOM     0x800u  // for them
+#define RSDP_LEN ((u32)sizeof(tables_rsdp))
+
+// Good tables: with an RSDT and with an XSDT.
+static struct {
+	u8 tables[ROOM], rsdp[sizeof(tables_rsdp)];
+	u32 next;
+} good[2];
+
+static void make_all(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		tables_make_pc(i);
+		MUST(tables_next <= FIRST + ROOM);
+		memcpy(good[i].tables, tables_memory + FIRST, ROOM);
+		memcpy(good[i].rsdp, tables_rsdp, sizeof(tables_rsdp));
+		good[i].next = tables_next;
+	}
+}
+
+// Nothing outside of these was changed, and the tables lie where they do with either root.
+static void make(unsigned kind)
+{
+	memcpy(tables_memory + FIRST, good[kind].tables, ROOM);
+	memcpy(tables_rsdp, good[kind].rsdp, sizeof(tables_rsdp));
+	tables_next = good[kind].next;
+}
 
 // The header's own length counts, if the memory holds so much.
 static void fix_table(u32 at)
@@ -26,16 +51,16 @@ static void fix_table(u32 at)
 
 static void check(const struct acpi_info *info)
 {
-	REQUIRE(info->cpu_count <= ACPI_MAX_CPUS);
-	REQUIRE(info->ioapic_count <= ACPI_MAX_IOAPICS);
-	REQUIRE(info->ecam_count <= ACPI_MAX_ECAMS);
-	REQUIRE(info->s5_a <= 7 || info->s5_a == ACPI_NO_SLEEP);
-	REQUIRE(info->s5_b <= 7 || info->s5_b == ACPI_NO_SLEEP);
+	MUST(info->cpu_count <= ACPI_MAX_CPUS);
+	MUST(info->ioapic_count <= ACPI_MAX_IOAPICS);
+	MUST(info->ecam_count <= ACPI_MAX_ECAMS);
+	MUST(info->s5_a <= 7 || info->s5_a == ACPI_NO_SLEEP);
+	MUST(info->s5_b <= 7 || info->s5_b == ACPI_NO_SLEEP);
 	for (u32 i = 0; i < info->ecam_count; i++)
-		REQUIRE(info->ecams[i].first_bus <= info->ecams[i].last_bus);
+		MUST(info->ecams[i].first_bus <= info->ecams[i].last_bus);
 	for (u32 i = 0; i < info->cpu_count; i++)
 		for (u32 j = 0; j < i; j++)
-			REQUIRE(info->cpus[i] != info->cpus[j]);
+			MUST(info->cpus[i] != info->cpus[j]);
 }
 
 // The first byte: bit 0 chooses XSDT or RSDT, bit 1 leaves checksums wrong. Then three bytes a
@@ -43,20 +68,22 @@ static void check(const struct acpi_info *info)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct acpi_info info;
-	u8 how = size ? data[0] : 0;
+	struct input in = {data, size};
+	u8 how = input_u8(&in);
 
-	tables_make_pc(how & 1);
-	for (size_t i = 1; i + 3 <= size; i += 3) {
-		u32 at = (u32)(data[i] | data[i + 1] << 8) %
-			 (tables_next - 0x1000 + (u32)sizeof(tables_rsdp));
+	if (!good[0].next)
+		make_all();
+	make(how & 1);
+	while (in.left >= 3) {
+		u32 at = input_u16(&in) % (tables_next - FIRST + RSDP_LEN);
 
-		if (at < sizeof(tables_rsdp))
-			tables_rsdp[at] = data[i + 2];
+		if (at < RSDP_LEN)
+			tables_rsdp[at] = input_u8(&in);
 		else
-			tables_memory[0x1000 + at - sizeof(tables_rsdp)] = data[i + 2];
+			tables_memory[FIRST + at - RSDP_LEN] = input_u8(&in);
 	}
 	if (!(how & 2)) {
-		fix_table(0x1000); // the DSDT is the first
+		fix_table(FIRST); // the DSDT is the first
 		for (u32 i = 0; i < tables_count; i++)
 			fix_table(tables_root[i]);
 		fix_table(root_table);

@@ -2,11 +2,14 @@
 // The reader of the boot bundle: arbitrary archives, and arbitrary configurations in a good archive. All memory is of just
 // the size that the reader may use.
 // link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/cpio.c
+// fuzz: -max_len=4096
 #include "kernel/core/bundle_disk.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/cpio_build.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+#define INPUT_MAX 65536u
 
 static void check_file(const struct bundle_file *f, const u8 *archive, size_t size)
 {
@@ -79,29 +82,44 @@ static void parse(const u8 *archive, size_t size)
 	free(memory);
 }
 
-// A first byte of 0xff: the rest is the archive; else the rest is the configuration of an archive with members k and i.
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+// What stands behind the configuration; made once.
+static size_t files_put(u8 *at)
 {
 	static const u8 sectors[1024];
-	u8 *archive = calloc(1, size + 4096);
+	static u8 files[2048];
+	static size_t n;
+
+	if (!n) {
+		n = cpio_add(files, n, "k", "kernel", 6);
+		n = cpio_add(files, n, "i", "initrd", 6);
+		n = cpio_add(files, n, "d", sectors, sizeof(sectors));
+		n = cpio_add(files, n, "TRAILER!!!", "", 0);
+		MUST(n <= sizeof(files));
+	}
+	memcpy(at, files, n);
+	return n;
+}
+
+// A first byte of 0xff: the rest is the archive; else the rest is the configuration of an archive with members k, i and d.
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	static u8 archive[INPUT_MAX + 4096];
 	size_t n = 0;
 	u8 *copy;
 
-	MUST(archive);
+	if (size > INPUT_MAX)
+		return 0;
 	if (size && data[0] == 0xff) {
 		n = size - 1;
 		memcpy(archive, data + 1, n);
 	} else {
+		memset(archive, 0, size + 256); // what lies between members
 		n = cpio_add(archive, n, BUNDLE_CONFIG, data, size);
-		n = cpio_add(archive, n, "k", "kernel", 6);
-		n = cpio_add(archive, n, "i", "initrd", 6);
-		n = cpio_add(archive, n, "d", sectors, sizeof(sectors));
-		n = cpio_add(archive, n, "TRAILER!!!", "", 0);
+		n += files_put(archive + n);
 	}
 	copy = malloc(n ? n : 1); // so that a byte read too far is found
 	MUST(copy);
 	memcpy(copy, archive, n);
-	free(archive);
 	parse(copy, n);
 	free(copy);
 	return 0;

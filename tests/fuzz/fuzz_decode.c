@@ -5,19 +5,12 @@
 // link: kernel/vm/decode_tables.c
 // link: kernel/vm/emulate.c kernel/vm/emulate_access.c kernel/vm/emulate_alu.c
 // link: kernel/vm/emulate_string.c
-#include <stdlib.h>
-#include <string.h>
 #include "kernel/vm/decode.h"
 #include "kernel/vm/emulate.h"
 #include "lib/errno.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			abort();                                                                   \
-	} while (0)
 
 // What comes before the code in the input.
 struct setup {
@@ -37,14 +30,14 @@ static bool check_access(struct machine *m, u64 linear, size_t size)
 {
 	u64 last = linear + size - 1;
 
-	REQUIRE(size == 1 || size == 2 || size == 4 || size == 8);
-	REQUIRE(last >= linear);
+	MUST(size == 1 || size == 2 || size == 4 || size == 8);
+	MUST(last >= linear);
 	if (m->setup->mode == DECODE_64)
-		REQUIRE((linear + (1ull << 47)) >> 48 == 0 && (last + (1ull << 47)) >> 48 == 0);
+		MUST((linear + (1ull << 47)) >> 48 == 0 && (last + (1ull << 47)) >> 48 == 0);
 	else
-		REQUIRE(last <= 0xffffffff);
+		MUST(last <= 0xffffffff);
 	m->accesses++;
-	REQUIRE(m->accesses <= (m->is_string ? 2 * EMULATE_REP_MAX : 2));
+	MUST(m->accesses <= (m->is_string ? 2 * EMULATE_REP_MAX : 2));
 	return m->setup->fail_at && m->accesses == m->setup->fail_at;
 }
 
@@ -66,13 +59,13 @@ static int write_memory(void *opaque, u64 linear, const void *data, size_t size)
 
 static int read_port(void *opaque, u16 port, void *data, size_t size)
 {
-	REQUIRE(size <= 4);
+	MUST(size <= 4);
 	return read_memory(opaque, port, data, size);
 }
 
 static int write_port(void *opaque, u16 port, const void *data, size_t size)
 {
-	REQUIRE(size <= 4);
+	MUST(size <= 4);
 	return write_memory(opaque, port, data, size);
 }
 
@@ -81,13 +74,13 @@ static const struct emulate_ops memory_ops = {
 
 static void check_insn(const struct insn *insn, size_t avail)
 {
-	REQUIRE(insn->length >= 1 && insn->length <= INSN_LENGTH_MAX && insn->length <= avail);
-	REQUIRE(insn->map < INSN_MAPS && insn->segment <= SEG_GS && insn->imm_size <= 8);
-	REQUIRE(insn->reg < 16 && insn->rm < 16 && insn->scale < 4);
-	REQUIRE(insn->base < 16 || insn->base == INSN_NO_REG);
-	REQUIRE(insn->index < 16 || insn->index == INSN_NO_REG);
-	REQUIRE(insn->operand_size == 2 || insn->operand_size == 4 || insn->operand_size == 8);
-	REQUIRE(insn->address_size == 2 || insn->address_size == 4 || insn->address_size == 8);
+	MUST(insn->length >= 1 && insn->length <= INSN_LENGTH_MAX && insn->length <= avail);
+	MUST(insn->map < INSN_MAPS && insn->segment <= SEG_GS && insn->imm_size <= 8);
+	MUST(insn->reg < 16 && insn->rm < 16 && insn->scale < 4);
+	MUST(insn->base < 16 || insn->base == INSN_NO_REG);
+	MUST(insn->index < 16 || insn->index == INSN_NO_REG);
+	MUST(insn->operand_size == 2 || insn->operand_size == 4 || insn->operand_size == 8);
+	MUST(insn->address_size == 2 || insn->address_size == 4 || insn->address_size == 8);
 }
 
 static void emulate(const struct setup *setup, const struct insn *insn)
@@ -110,14 +103,14 @@ static void emulate(const struct setup *setup, const struct insn *insn)
 	if (insn->has_memory)
 		decode_linear_address(&ctx);
 	result = emulate_insn(&ctx);
-	REQUIRE(result == EMULATE_DONE || result == EMULATE_MORE || result == -ENOSYS ||
+	MUST(result == EMULATE_DONE || result == EMULATE_MORE || result == -ENOSYS ||
 		result == -EFAULT || result == -EIO);
 	if (result != EMULATE_DONE)
-		REQUIRE(ctx.rip == setup->rip);
+		MUST(ctx.rip == setup->rip);
 	if (result < 0 && !repeated)
-		REQUIRE(!memcmp(gpr, setup->gpr, sizeof(gpr)) && ctx.rflags == setup->rflags);
+		MUST(!memcmp(gpr, setup->gpr, sizeof(gpr)) && ctx.rflags == setup->rflags);
 	if (result == EMULATE_MORE)
-		REQUIRE(repeated && m.accesses >= EMULATE_REP_MAX);
+		MUST(repeated && m.accesses >= EMULATE_REP_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -133,7 +126,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	setup.mode %= 3;
 	avail = size - sizeof(setup);
 	code = malloc(avail); // exactly, so that a read beyond is seen
-	REQUIRE(code || !avail);
+	MUST(code || !avail);
 	memcpy(code, data + sizeof(setup), avail);
 	if (decode_insn(&insn, code, avail, (enum decode_mode)setup.mode) == 0) {
 		check_insn(&insn, avail);

@@ -23,6 +23,45 @@ static void check(const struct gpt *g)
 	}
 }
 
+#define HEADER      92u
+#define CHANGES_MAX 100u
+
+static struct {
+	u32 at;
+	u8 was;
+} changes[CHANGES_MAX];
+static unsigned change_count;
+static u8 headers[2][2][HEADER]; // the good ones of both disks
+
+// Two good disks, one of each block size.
+static void make_all(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		gpt_disk = gpt_disks[i];
+		gpt_build_disk(i ? 4096 : 512);
+		memcpy(headers[i][0], gpt_header(false), HEADER);
+		memcpy(headers[i][1], gpt_header(true), HEADER);
+	}
+}
+
+static void change(u32 at, u8 value)
+{
+	MUST(change_count < CHANGES_MAX);
+	changes[change_count].at = at;
+	changes[change_count++].was = gpt_disk[at];
+	gpt_disk[at] = value;
+}
+
+static void change_back(unsigned disk)
+{
+	while (change_count) {
+		change_count--;
+		gpt_disk[changes[change_count].at] = changes[change_count].was;
+	}
+	memcpy(gpt_header(false), headers[disk][0], HEADER);
+	memcpy(gpt_header(true), headers[disk][1], HEADER);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct gpt g;
@@ -31,14 +70,18 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	const char *why = NULL;
 	bool good;
 
-	gpt_build(&g, how & 1 ? 4096 : 512);
+	if (!gpt_block_size)
+		make_all();
+	gpt_disk = gpt_disks[how & 1];
+	gpt_block_size = how & 1 ? 4096 : 512;
+	gpt_begin(&g);
 	gpt_bad_block = how & 2 ? input_u8(&in) % GPT_DISK_BLOCKS : 0;
 	while (in.left) {
 		u32 at = input_u16(&in) % (6 * gpt_block_size);
 
 		if (at >= 4 * gpt_block_size) // the second copy
 			at += (GPT_DISK_BLOCKS - 6) * gpt_block_size;
-		gpt_disk[at] = input_u8(&in);
+		change(at, input_u8(&in));
 	}
 	if (how & 4)
 		gpt_seal(false);
@@ -47,5 +90,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	good = gpt_read(&g, &why);
 	MUST(good || (why && !g.count));
 	check(&g);
+	change_back(how & 1);
 	return 0;
 }

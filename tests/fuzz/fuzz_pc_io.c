@@ -3,6 +3,8 @@
 // link: kernel/vm/pc.c kernel/vm/pc_io.c kernel/vm/irq.c kernel/vm/vioapic.c kernel/vm/vpic.c kernel/vm/vpit.c
 // link: kernel/vm/vrtc.c kernel/vm/vrtc_time.c kernel/vm/vuart.c kernel/vm/vpm.c kernel/vm/vpci.c
 // link: kernel/core/timer.c tests/unit/fake/arch.c devices/pci_config.c
+// cc: -fno-sanitize-coverage=trace-cmp
+// fuzz: -max_len=512
 #include "devices/pci_config.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/pc_whole_fake.h"

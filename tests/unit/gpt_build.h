@@ -10,7 +10,8 @@
 #define GPT_DISK_BLOCKS 128u
 #define GPT_ENTRIES     8u
 
-static u8 gpt_disk[GPT_DISK_BLOCKS * 4096];
+static u8 gpt_disks[2][GPT_DISK_BLOCKS * 4096];
+static u8 *gpt_disk = gpt_disks[0]; // the one in use
 static u32 gpt_block_size;
 static u64 gpt_bad_block; // cannot be read; 0: all can
 
@@ -85,18 +86,29 @@ static void gpt_build_copy(bool second)
 }
 
 // Partitions 1 and 3.
-static void gpt_build(struct gpt *g, u32 block_size)
+static void gpt_build_disk(u32 block_size)
 {
 	gpt_block_size = block_size;
-	gpt_bad_block = 0;
 	memset(gpt_disk, 0, GPT_DISK_BLOCKS * block_size);
 	gpt_disk[446 + 16 + 4] = 0xEE;
 	gpt_disk[510] = 0x55;
 	gpt_disk[511] = 0xAA;
 	gpt_build_copy(false);
 	gpt_build_copy(true);
+}
+
+// To be read from the disk.
+static void gpt_begin(struct gpt *g)
+{
+	gpt_bad_block = 0;
 	memset(g, 0, sizeof(*g));
 	g->read = gpt_disk_read;
-	g->block_size = block_size;
+	g->block_size = gpt_block_size;
 	g->blocks = GPT_DISK_BLOCKS;
+}
+
+__attribute__((unused)) static void gpt_build(struct gpt *g, u32 block_size)
+{
+	gpt_build_disk(block_size);
+	gpt_begin(g);
 }
