@@ -179,16 +179,8 @@ static void step(u8 op, struct input *in)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const struct fuzz_device device = {.state_size = sizeof(struct virtio_blk_state),
-		.begin = begin,
-		.init = init,
-		.destroy = destroy,
-		.save = save,
-		.load = load,
-		.start = start,
-		.step = step,
-		.check = check,
-		.end = end};
+	static const struct fuzz_device device = {
+		FUZZ_DEVICE(struct virtio_blk_state), .begin = begin, .check = check, .end = end};
 
 	return fuzz_virtio(&device, data, size);
 }

@@ -122,14 +122,8 @@ static void step(u8 op, struct input *in)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const struct fuzz_device device = {.state_size = sizeof(struct virtio_console_state),
+	static const struct fuzz_device device = {FUZZ_DEVICE(struct virtio_console_state),
 		.damage_size = offsetof(struct virtio_console_state, input) + 16, // the text is any
-		.init = init,
-		.destroy = destroy,
-		.save = save,
-		.load = load,
-		.start = start,
-		.step = step,
 		.check = check};
 
 	return fuzz_virtio(&device, data, size);

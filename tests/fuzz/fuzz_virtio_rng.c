@@ -119,13 +119,7 @@ static void step(u8 op, struct input *in)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const struct fuzz_device device = {.state_size = sizeof(struct virtio_rng_state),
-		.init = init,
-		.destroy = destroy,
-		.save = save,
-		.load = load,
-		.start = start,
-		.step = step};
+	static const struct fuzz_device device = {FUZZ_DEVICE(struct virtio_rng_state)};
 
 	return fuzz_virtio(&device, data, size);
 }

@@ -28,6 +28,11 @@ struct fuzz_device {
 	void (*end)(void);   // after each input; may be NULL
 };
 
+// What all of them say, as all name their functions alike; `state` is the type of what `save` fills.
+#define FUZZ_DEVICE(state)                                                                         \
+	.state_size = sizeof(state), .init = init, .destroy = destroy, .save = save, .load = load, \
+	.start = start, .step = step
+
 static const struct fuzz_device *fuzzed;
 static void *fuzz_state; // of just its size
 
