@@ -100,7 +100,7 @@ void net_station_forget(struct net_switch *s, u64 addr)
 
 void net_stations_forget(struct net_switch *s, const struct net_port *p)
 {
-	for (u32 i = 0; i < NET_TABLE; i++)
+	for (u32 i = 0; i < NET_TABLE && p->stations; i++)
 		if (s->table[i].key && s->table[i].port == p)
 			station_clear(&s->table[i]);
 }
