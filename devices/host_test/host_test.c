@@ -31,6 +31,16 @@ void host_test_clear(struct host *h)
 	h->net.host = h;
 }
 
+void host_test_page_clear(struct host *h, u64 gpa)
+{
+	u64 i = gpa / PAGE_SIZE;
+
+	if (gpa % PAGE_SIZE || i >= HOST_TEST_PAGES || !h->page[i])
+		abort();
+	if (h->touched & 1u << i)
+		memset(h->page[i], 0, PAGE_SIZE);
+}
+
 void host_test_destroy(struct host *h)
 {
 	for (unsigned i = 0; i < HOST_TEST_PAGES; i++)

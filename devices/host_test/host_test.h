@@ -57,8 +57,9 @@ struct host {
 	u8 net_bytes[NET_FRAME_MAX];   // net_last.length bytes
 };
 
-struct host *host_test_create(void);  // exits the process if there is no memory
-void host_test_clear(struct host *h); // memory, records and timers
+struct host *host_test_create(void);                // exits the process if there is no memory
+void host_test_clear(struct host *h);               // memory, records and timers
+void host_test_page_clear(struct host *h, u64 gpa); // of RAM
 void host_test_destroy(struct host *h);
 
 // Calls done(). false: it is not owed.

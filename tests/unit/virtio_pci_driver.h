@@ -154,7 +154,7 @@ static inline struct ring driver_queue(
 	};
 
 	for (unsigned i = 0; i < 3; i++)
-		memset(at(d->host, gpa + i * PAGE_SIZE, PAGE_SIZE), 0, PAGE_SIZE);
+		host_test_page_clear(d->host, gpa + i * PAGE_SIZE);
 	reg_put(d, C_QSEL, 2, index);
 	reg_put(d, C_QSIZE, 2, size);
 	reg_put(d, C_QMSIX, 2, vector);
