@@ -96,7 +96,7 @@ void disk_wait_commit(struct disk_wait *w)
 	bool made = made_here(w);
 
 	w->begun = false;
-	if (!made)
+	if (!made || w->held) // what is held is told within its time, however long this one takes
 		return;
 	if (w->watching || w->in_flight != 1) {
 		watch(w, false); // several requests say nothing

@@ -172,6 +172,21 @@ TEST(tells_a_guest_that_goes_to_sleep_later)
 	CHECK_EQ(wait.trust, 1);
 }
 
+// Although the guest, which was not told yet, makes another request that may take long.
+TEST(what_is_held_is_told_in_its_time)
+{
+	start();
+	CHECK(!asks(1));
+	answered();
+	CHECK(disk_wait_hold(&wait));
+	CHECK(!asks(1));
+	CHECK(timer == &wait.timer);
+	timer->fn(timer);
+	CHECK_EQ(told, 1);
+	answered();
+	CHECK(!disk_wait_hold(&wait));
+}
+
 TEST(several_requests_are_not_waited_for)
 {
 	start();
