@@ -7,8 +7,9 @@
 //
 //	mezzanine-bundle 1
 //	vm NAME                 [a-z0-9-]{1,31}, unique; begins a VM
+//	root                    instead, first of all and once: begins the root VM, whose name this is
 //	memory BYTES            decimal, a multiple of 1 MiB
-//	vcpus N                 1..64
+//	vcpus N                 1..64; the root VM has no such line: it has one for each CPU
 //	kernel MEMBER
 //	initrd MEMBER           optional
 //	module MEMBER ARGS      any number (Multiboot 1); ARGS may be empty

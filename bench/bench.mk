@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Benchmarks; bench/README.md says what they measure.
-#	make bench                                      the goals' table, all peers, about 10 minutes
+#	make bench                                      the goals' table, all peers, about 20 minutes
 #	make bench BENCH_PEERS=native,mezzanine-micro   fewer peers; BENCH_REPS=3: so many runs by the wall clock
 #	make bench-exits                                exits by cause until the guest's userland
 #	make bench-rows ROWS='exit_.*'                  single rows, by icount

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What a virtual device may ask of its host, and all that it may ask.
 //
-// Implemented by devices/host_kernel/ (the mono kernel; both kernels for a VM's console) and devices/host_test/ (unit
-// tests and fuzzers); the linker chooses. A device is called by one CPU at a time (the host holds the VM's lock), and
+// Implemented by devices/host_kernel/ (the mono kernel; both kernels for a VM's console), devices/host_linux/ (back-ends
+// in the root VM of the micro kernel) and devices/host_test/ (unit tests and fuzzers); the linker chooses. A device is called by one CPU at a time (the host holds the VM's lock), and
 // may call everything here from every one of its entry points. The host is little-endian, as the guest is.
 #pragma once
 

@@ -24,6 +24,9 @@ void virtio_reset(struct virtio_device *d)
 {
 	d->accepted = 0;
 	d->status = 0;
+	for (unsigned i = 0; i < d->queues; i++)
+		if (d->queue[i].log)
+			virtqueue_log_clear(d->queue[i].log);
 	queues_reset(d);
 	d->ops->reset(d);
 }
@@ -44,9 +47,21 @@ void virtio_check(struct virtio_device *d)
 	}
 }
 
+// What the one who served a resumed queue gave back last may not have been told.
+static void pay_interrupts(struct virtio_device *d)
+{
+	for (unsigned i = 0; i < d->queues; i++) {
+		if (!d->queue[i].owed)
+			continue;
+		d->queue[i].owed = false;
+		d->transport->queue_interrupt(d->transport, i);
+	}
+}
+
 static void start(struct virtio_device *d)
 {
 	d->ops->start(d);
+	pay_interrupts(d);
 	virtio_check(d);
 }
 
@@ -145,7 +160,8 @@ static bool queue_state_valid(const struct virtio_device *d, const struct virtqu
 	       !(s->size & (s->size - 1)) && !s->reserved[0] && !s->reserved[1] && !s->reserved[2];
 }
 
-bool virtio_load(
+// Takes it over, but for the queues. false: it is not valid.
+static bool state_load(
 	struct virtio_device *d, const struct virtio_state *s, const struct virtqueue_state *queue)
 {
 	bool ok = s->version == VIRTIO_STATE_VERSION && s->type == (u16)d->ops->type &&
@@ -162,11 +178,47 @@ bool virtio_load(
 	d->status = s->status;
 	d->generation = s->generation;
 	d->accepted = s->accepted;
+	return true;
+}
+
+bool virtio_load(
+	struct virtio_device *d, const struct virtio_state *s, const struct virtqueue_state *queue)
+{
+	if (!state_load(d, s, queue))
+		return false;
 	for (unsigned i = 0; i < d->queues; i++) {
 		d->queue[i].s = queue[i];
 		if (queue[i].enabled)
 			queue_enable(d, &d->queue[i]);
 	}
+	virtio_check(d);
+	return true;
+}
+
+static void queue_resume(struct virtio_device *d, struct virtqueue *q,
+	const struct virtqueue_state *s, struct virtqueue_log *log, u32 life)
+{
+	bool ran = virtqueue_log_begin(log, life);
+
+	q->s = *s;
+	q->s.next_avail = q->s.next_used = q->s.signalled = 0;
+	if (!s->enabled)
+		return;
+	queue_enable(d, q);
+	if (d->ops->any_order)
+		q->log = log;
+	if (ran)
+		virtqueue_resume(q);
+}
+
+bool virtio_resume(struct virtio_device *d, const struct virtio_state *s,
+	const struct virtqueue_state *queue, struct virtqueue_log *log, u32 life)
+{
+	if (d->resetting || !state_load(d, s, queue))
+		return false;
+	d->dma = false;
+	for (unsigned i = 0; i < d->queues; i++)
+		queue_resume(d, &d->queue[i], &queue[i], &log[i], life);
 	virtio_check(d);
 	return true;
 }

@@ -40,6 +40,9 @@ struct virtio_device_ops {
 	enum virtio_type type;
 	u32 pci_class;   // class, subclass, interface
 	u16 config_size; // bytes of the device's configuration
+	// Chains are given back in another order than they were taken, or are held while others are: so a log is kept of
+	// which are out (virtio_resume). Without it all that are taken in an entry are given back in it, in order.
+	bool any_order;
 
 	// The device runs from now on, or again; chains may be available already.
 	void (*start)(struct virtio_device *d);
@@ -103,7 +106,8 @@ void virtio_check(struct virtio_device *d);
 // The device's configuration has changed by itself.
 void virtio_config_changed(struct virtio_device *d);
 
-// State for save and restore: plain data of fixed width.
+// ---- state: plain data of fixed width
+
 #define VIRTIO_STATE_VERSION 1u
 struct virtio_state {
 	u16 version;
@@ -119,3 +123,11 @@ void virtio_save(
 // Into a device just reset. false: not a state of such a device (it stays reset). Does not start it.
 bool virtio_load(
 	struct virtio_device *d, const struct virtio_state *s, const struct virtqueue_state *queue);
+
+// For a device whose process may be killed at any moment: every start goes this way, the first too. As virtio_load, but of
+// queue[i] the indices are ignored: they follow from guest memory and log[i] (one for each queue, in memory that outlives
+// the process). `life` counts the driver's resets; a log of another life is emptied, and its queue begins at 0. The
+// device starts by the next virtio_set_dma(d, true), and then sends each resumed queue's driver an interrupt, which it
+// may be owed. Also false while a reset is underway.
+bool virtio_resume(struct virtio_device *d, const struct virtio_state *s,
+	const struct virtqueue_state *queue, struct virtqueue_log *log, u32 life);

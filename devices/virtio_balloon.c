@@ -219,3 +219,14 @@ bool virtio_balloon_load(struct virtio_balloon *b, const struct virtio_balloon_s
 	b->config = s->config;
 	return true;
 }
+
+bool virtio_balloon_resume(struct virtio_balloon *b, const struct virtio_state *s,
+	const struct virtqueue_state *queue, struct virtqueue_log *log, u32 life,
+	const struct virtio_balloon_config *config)
+{
+	if (!virtio_resume(&b->dev, s, queue, log, life))
+		return false;
+	b->config.actual = config->actual;
+	b->config.poison_val = config->poison_val;
+	return true;
+}

@@ -56,3 +56,9 @@ struct virtio_balloon_state {
 void virtio_balloon_save(const struct virtio_balloon *b, struct virtio_balloon_state *s);
 bool virtio_balloon_load(
 	struct virtio_balloon *b, const struct virtio_balloon_state *s); // as virtio_load
+
+// As virtio_resume. What the driver has written into the configuration, `poison_val` above all, has to be known: else
+// pages that it has filled would be taken.
+bool virtio_balloon_resume(struct virtio_balloon *b, const struct virtio_state *s,
+	const struct virtqueue_state *queue, struct virtqueue_log *log, u32 life,
+	const struct virtio_balloon_config *config);

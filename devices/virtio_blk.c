@@ -334,6 +334,7 @@ static const struct virtio_device_ops blk_ops = {
 	.type = VIRTIO_TYPE_BLOCK,
 	.pci_class = 0x010000, // mass storage, SCSI
 	.config_size = CONFIG_SIZE,
+	.any_order = true,
 	.start = blk_start,
 	.reset = blk_reset,
 	.notify = blk_notify,
@@ -440,6 +441,9 @@ bool virtio_blk_save(const struct virtio_blk *b, struct virtio_blk_state *s)
 {
 	if (b->in_flight || b->dev.resetting)
 		return false;
+	for (unsigned i = 0; i < b->dev.queues; i++)
+		if (b->queue[i].redo)
+			return false;
 	memset(s, 0, sizeof(*s));
 	virtio_save(&b->dev, &s->virtio, s->queue);
 	s->capacity = b->config.capacity;

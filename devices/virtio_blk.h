@@ -129,6 +129,6 @@ struct virtio_blk_state {
 	struct virtqueue_state queue[VIRTIO_BLK_QUEUES]; // those behind virtio.queues are zero
 };
 
-// false: requests are in flight (virtio_blk_pause, and wait).
+// false: requests are in flight (virtio_blk_pause, and wait), or were when it was resumed and are not begun again yet.
 bool virtio_blk_save(const struct virtio_blk *b, struct virtio_blk_state *s);
 bool virtio_blk_load(struct virtio_blk *b, const struct virtio_blk_state *s); // as virtio_load

@@ -23,6 +23,7 @@ struct config { // 5.1.4
 _Static_assert(sizeof(struct config) == 12, "layout of the standard");
 _Static_assert(
 	sizeof(struct virtio_net_state) == 16 + 17 * 40 + 8 + 10 + 2 * 64 * 6 + 6, "saved state");
+_Static_assert(sizeof(struct virtio_net_kept) == 8 + 2 * (2 + 10 + 2 * 64 * 6), "without holes");
 
 unsigned virtio_net_control_queue(const struct virtio_net *n)
 {
@@ -208,13 +209,63 @@ static bool filter_valid(const struct virtio_net_filter *f)
 	       f->addrs[0] <= VIRTIO_NET_ADDRS + 1 && f->addrs[1] <= VIRTIO_NET_ADDRS + 1;
 }
 
+static bool pairs_valid(const struct virtio_net *n, u16 active, u64 accepted)
+{
+	return active == 1 || (active && active <= n->pairs && accepted & VIRTIO_NET_F_MQ);
+}
+
 bool virtio_net_load(struct virtio_net *n, const struct virtio_net_state *s)
 {
-	if (!s->active_pairs || s->active_pairs > n->pairs || s->link > 1 ||
+	if (!pairs_valid(n, s->active_pairs, s->virtio.accepted) || s->link > 1 ||
 		!filter_valid(&s->filter) || !virtio_load(&n->dev, &s->virtio, s->queue))
 		return false;
 	n->active_pairs = s->active_pairs;
 	n->link = s->link;
 	n->filter = s->filter;
+	return true;
+}
+
+// Who is killed in the middle leaves what was valid before; the command, whose chain is not given back yet, is done again.
+void virtio_net_keep(struct virtio_net *n)
+{
+	struct virtio_net_kept *k = n->kept;
+	u32 other;
+
+	if (!k)
+		return;
+	other = ~k->valid & 1;
+	k->set[other].active_pairs = n->active_pairs;
+	k->set[other].filter = n->filter;
+	compiler_barrier();
+	WRITE_ONCE(k->valid, other);
+	compiler_barrier();
+}
+
+// What is kept belongs to this life of the device from now on, and is what a reset leaves if it did not before.
+static void kept_begin(struct virtio_net *n, struct virtio_net_kept *k, u32 life)
+{
+	n->kept = k;
+	if (k->life == life && k->set[k->valid & 1].active_pairs)
+		return;
+	k->valid &= 1;
+	virtio_net_keep(n);
+	WRITE_ONCE(k->life, life);
+	compiler_barrier();
+}
+
+// A device just reset has the setting that a reset leaves.
+bool virtio_net_resume(struct virtio_net *n, const struct virtio_state *s,
+	const struct virtqueue_state *queue, struct virtqueue_log *log,
+	struct virtio_net_kept *kept, u32 life)
+{
+	struct virtio_net_set set;
+
+	kept_begin(n, kept, life);
+	set = kept->set[kept->valid & 1];
+	if (!pairs_valid(n, set.active_pairs, s->accepted) || !filter_valid(&set.filter) ||
+		!virtio_resume(&n->dev, s, queue, log, life))
+		return false;
+	n->active_pairs = set.active_pairs;
+	n->filter = set.filter;
 	return true;
 }

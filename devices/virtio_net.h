@@ -50,9 +50,21 @@ struct virtio_net_filter {
 	u8 addr[2][VIRTIO_NET_ADDRS][NET_ADDR];
 };
 
+// What the driver has set by commands: kept in memory that outlives the process, as the commands are not seen again. All
+// zero at first.
+struct virtio_net_kept {
+	u32 life;  // as of struct virtqueue_log
+	u32 valid; // which of the two; a new setting is written into the other first
+	struct virtio_net_set {
+		u16 active_pairs;
+		struct virtio_net_filter filter;
+	} set[2];
+};
+
 struct virtio_net {
 	struct virtio_device dev;
 	struct host_net *net;
+	struct virtio_net_kept *kept; // NULL: nowhere
 	struct virtqueue
 		queue[2 * VIRTIO_NET_PAIRS + 1]; // receive, transmit, receive, ..., control
 	struct host_timer later, tell;
@@ -104,6 +116,11 @@ struct virtio_net_state {
 void virtio_net_save(const struct virtio_net *n, struct virtio_net_state *s);
 bool virtio_net_load(struct virtio_net *n, const struct virtio_net_state *s); // as virtio_load
 
+// As virtio_resume; `kept` is the device's alone.
+bool virtio_net_resume(struct virtio_net *n, const struct virtio_state *s,
+	const struct virtqueue_state *queue, struct virtqueue_log *log,
+	struct virtio_net_kept *kept, u32 life);
+
 // ---- between the device's own files
 
 #define VIRTIO_NET_HEADER 12u // struct virtio_net_hdr with num_buffers (5.1.6)
@@ -122,6 +139,7 @@ unsigned virtio_net_control_queue(const struct virtio_net *n);
 void virtio_net_control(struct virtio_net *n); // virtio_net_control.c
 void virtio_net_filter_reset(struct virtio_net *n);
 bool virtio_net_filter_wants(const struct virtio_net *n, u64 dst);
+void virtio_net_keep(struct virtio_net *n); // what a command has set
 // Sends what is in the pair's transmit queue; true: not all, as a call has its share.
 bool virtio_net_transmit(struct virtio_net *n, unsigned pair); // virtio_net_tx.c
 void virtio_net_tell(struct virtio_net *n); // of all frames that were sent, if it wants to know

@@ -103,6 +103,8 @@ static u8 command_do(struct command *m)
 		ok = pairs_set(m, h.command);
 		break;
 	}
+	if (ok)
+		virtio_net_keep(m->n);
 	return ok ? ACK_OK : ACK_ERR;
 }
 

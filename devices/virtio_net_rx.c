@@ -2,7 +2,7 @@
 // virtio-net: from the host's network into the guest's receive queues (virtio 1.2, section 5.1.6.4).
 //
 // A packet that finds too few buffers leaves the queue as it was: chains are taken one after the other, written, and
-// given back together, or not at all.
+// given back together, or not at all; also if our process is killed meanwhile.
 #include "devices/virtio_net.h"
 
 #include "lib/string.h"
@@ -101,8 +101,7 @@ static enum written message_write(
 		virtqueue_write(q, &first, offsetof(struct virtio_net_header, buffers),
 			&m->header.buffers, 2);
 	}
-	for (u32 i = 0; i < chains; i++)
-		virtqueue_push(q, head[i], len[i]);
+	virtqueue_push_all(q, head, len, chains);
 	return WRITTEN;
 }
 

@@ -20,6 +20,7 @@ struct desc { // 2.7.5
 
 _Static_assert(sizeof(struct desc) == DESC_SIZE, "layout of the standard");
 _Static_assert(sizeof(struct virtqueue_state) == 40, "saved state");
+_Static_assert(sizeof(struct virtqueue_log) == 64, "plain data without holes");
 _Static_assert(VIRTQUEUE_MAX *DESC_SIZE <= PAGE_SIZE, "an array touches two pages at most");
 
 static bool queue_break(struct virtqueue *q, const char *why)
@@ -27,6 +28,11 @@ static bool queue_break(struct virtqueue *q, const char *why)
 	if (!q->broken)
 		q->broken = why;
 	return false;
+}
+
+static bool queue_usable(const struct virtqueue *q)
+{
+	return q->s.enabled && !q->broken;
 }
 
 // ---------------------------------------------------------------- the three arrays
@@ -118,6 +124,137 @@ void virtqueue_enable(struct virtqueue *q)
 		queue_break(q, "misaligned ring");
 	else
 		rings_map(q);
+}
+
+// New available entries; false: broken. The acquire orders what the driver wrote before it published the index.
+static bool queue_pending(struct virtqueue *q, u16 *pending)
+{
+	*pending = (u16)(__atomic_load_n(avail_idx(q), __ATOMIC_ACQUIRE) - q->s.next_avail);
+	return *pending <= q->s.size || queue_break(q, "available index jumped");
+}
+
+// ---------------------------------------------------------------- the log
+
+void virtqueue_log_clear(struct virtqueue_log *log)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(log->taken); i++)
+		WRITE_ONCE(log->taken[i], 0);
+	WRITE_ONCE(log->giving, 0);
+	compiler_barrier();
+}
+
+bool virtqueue_log_begin(struct virtqueue_log *log, u32 life)
+{
+	if (READ_ONCE(log->life) == life)
+		return true;
+	virtqueue_log_clear(log);
+	WRITE_ONCE(log->life, life);
+	compiler_barrier();
+	return false;
+}
+
+static bool log_has(const struct virtqueue_log *l, u16 head)
+{
+	return READ_ONCE(l->taken[head / 64]) & BIT(head % 64);
+}
+
+static void log_mark(struct virtqueue_log *l, u16 head, bool taken)
+{
+	u64 *word = &l->taken[head / 64], bit = BIT(head % 64), before = READ_ONCE(*word);
+
+	WRITE_ONCE(*word, taken ? before | bit : before & ~bit);
+}
+
+// *head is what the driver made available; but what was out comes first. false: it is a head that we have not given back,
+// by which marks and indexes would part.
+static bool log_peek(struct virtqueue *q, u16 *head)
+{
+	if (q->redo) {
+		for (*head = q->redo_from; *head < q->s.size; ++*head)
+			if (log_has(q->log, *head))
+				break;
+	} else if (*head < q->s.size && log_has(q->log, *head)) {
+		return queue_break(q, "chain available twice");
+	}
+	q->shown = *head;
+	return true;
+}
+
+static void log_next(struct virtqueue *q)
+{
+	log_mark(q->log, q->shown, true);
+	compiler_barrier();
+	if (!q->redo) {
+		q->s.next_avail++;
+		return;
+	}
+	q->redo--;
+	q->redo_from = (u16)(q->shown + 1);
+}
+
+// The entry is in the ring.
+static void log_push(struct virtqueue *q, u16 head)
+{
+	u16 before = q->s.next_used++;
+
+	compiler_barrier();
+	WRITE_ONCE(q->log->giving, VIRTQUEUE_GIVING | (u64)head << 16 | before);
+	compiler_barrier();
+	__atomic_store_n(used_idx(q), q->s.next_used, __ATOMIC_RELEASE);
+	compiler_barrier();
+	log_mark(q->log, head, false);
+	compiler_barrier();
+	WRITE_ONCE(q->log->giving, 0);
+	compiler_barrier();
+}
+
+// Its writer may have served a hostile guest, and was not checked then.
+static bool log_valid(const struct virtqueue *q)
+{
+	u64 giving = q->log->giving;
+
+	for (u32 head = q->s.size; head < VIRTQUEUE_MAX; head++)
+		if (log_has(q->log, (u16)head))
+			return false;
+	return !giving || (giving >> 32 == 1 && (giving >> 16 & 0xffff) < q->s.size);
+}
+
+// Makes the marks right, and returns how many there are. Done in part it can be done again.
+static u16 log_settle(struct virtqueue *q)
+{
+	u64 giving = q->log->giving;
+	u16 marks = 0;
+
+	if (giving && q->s.next_used == (u16)(giving + 1))
+		log_mark(q->log, (u16)(giving >> 16), false);
+	compiler_barrier();
+	WRITE_ONCE(q->log->giving, 0);
+	for (u16 head = 0; head < q->s.size; head++)
+		marks = (u16)(marks + log_has(q->log, head));
+	return marks;
+}
+
+void virtqueue_resume(struct virtqueue *q)
+{
+	u16 out = 0, pending;
+
+	if (!queue_usable(q))
+		return;
+	q->s.next_used = q->s.signalled = READ_ONCE(*used_idx(q));
+	if (q->log) {
+		if (!log_valid(q)) {
+			queue_break(q, "log of another queue");
+			return;
+		}
+		out = log_settle(q);
+	}
+	q->s.next_avail = (u16)(q->s.next_used + out);
+	if (queue_pending(q, &pending) && pending + out > q->s.size)
+		queue_break(q, "more chains than entries");
+	q->owed = true;
+	virtqueue_set_kicks(q, true);
+	q->redo = out;
+	q->redo_from = 0;
 }
 
 // ---------------------------------------------------------------- chains
@@ -227,32 +364,22 @@ static bool chain_walk(struct virtqueue *q, struct virtqueue_chain *c)
 	}
 }
 
-static bool queue_usable(const struct virtqueue *q)
-{
-	return q->s.enabled && !q->broken;
-}
-
-// Available entries; false: broken. The acquire orders what the driver wrote before it published the index.
-static bool queue_pending(struct virtqueue *q, u16 *pending)
-{
-	*pending = (u16)(__atomic_load_n(avail_idx(q), __ATOMIC_ACQUIRE) - q->s.next_avail);
-	return *pending <= q->s.size || queue_break(q, "available index jumped");
-}
-
 u16 virtqueue_available(struct virtqueue *q)
 {
 	u16 pending;
 
-	return queue_usable(q) && queue_pending(q, &pending) ? pending : 0;
+	return queue_usable(q) && queue_pending(q, &pending) ? (u16)(pending + q->redo) : 0;
 }
 
 bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c)
 {
 	u16 pending;
 
-	if (!queue_usable(q) || !queue_pending(q, &pending) || !pending)
+	if (!queue_usable(q) || !queue_pending(q, &pending) || (!pending && !q->redo))
 		return false;
 	c->head = READ_ONCE(*avail_ring(q, q->s.next_avail));
+	if (__builtin_expect(q->log != NULL, 0) && !log_peek(q, &c->head))
+		return false;
 	c->segs = c->readable = 0;
 	c->read_bytes = c->write_bytes = 0;
 	return chain_walk(q, c);
@@ -260,19 +387,41 @@ bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c)
 
 void virtqueue_next(struct virtqueue *q)
 {
-	q->s.next_avail++;
+	if (__builtin_expect(q->log != NULL, 0))
+		log_next(q);
+	else
+		q->s.next_avail++;
+}
+
+// Two stores: an entry has the alignment of 4 only, and may straddle two pages.
+__attribute__((always_inline)) static inline void used_put(
+	struct virtqueue *q, u16 index, u16 head, u32 written)
+{
+	u32 offset = RING_HEADER + 8u * (index & (q->s.size - 1u));
+
+	WRITE_ONCE(*(u32 *)part_at(&q->used, offset), head);
+	WRITE_ONCE(*(u32 *)part_at(&q->used, offset + 4), written);
 }
 
 void virtqueue_push(struct virtqueue *q, u16 head, u32 written)
 {
-	u32 offset = RING_HEADER + 8u * (q->s.next_used & (q->s.size - 1u));
-
 	if (!queue_usable(q))
 		return;
-	// Two stores: an entry has the alignment of 4 only, and may straddle two pages.
-	WRITE_ONCE(*(u32 *)part_at(&q->used, offset), head);
-	WRITE_ONCE(*(u32 *)part_at(&q->used, offset + 4), written);
-	__atomic_store_n(used_idx(q), ++q->s.next_used, __ATOMIC_RELEASE);
+	used_put(q, q->s.next_used, head, written);
+	if (__builtin_expect(q->log != NULL, 0))
+		log_push(q, head);
+	else
+		__atomic_store_n(used_idx(q), ++q->s.next_used, __ATOMIC_RELEASE);
+}
+
+void virtqueue_push_all(struct virtqueue *q, const u16 *head, const u32 *written, u32 n)
+{
+	if (!queue_usable(q))
+		return;
+	for (u32 i = 0; i < n; i++)
+		used_put(q, (u16)(q->s.next_used + i), head[i], written[i]);
+	q->s.next_used = (u16)(q->s.next_used + n);
+	__atomic_store_n(used_idx(q), q->s.next_used, __ATOMIC_RELEASE);
 }
 
 bool virtqueue_wants_interrupt(struct virtqueue *q)
@@ -313,9 +462,9 @@ bool virtqueue_await(struct virtqueue *q, u16 seen)
 	if (!q->event_idx)
 		WRITE_ONCE(*used_flags(q), (u16)0);
 	else
-		WRITE_ONCE(*avail_event(q), (u16)(q->s.next_avail + seen));
+		WRITE_ONCE(*avail_event(q), (u16)(q->s.next_avail + seen - q->redo));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return queue_pending(q, &pending) && pending > seen;
+	return queue_pending(q, &pending) && pending + q->redo > seen;
 }
 
 bool virtqueue_set_kicks(struct virtqueue *q, bool on)

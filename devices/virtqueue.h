@@ -19,7 +19,7 @@
 
 #define VIRTQUEUE_MAX 256 // entries; the descriptors then lie in two pages at most
 
-// What must outlive the process that serves the queue: plain data, the same on every host.
+// What a save takes of a queue, and a load gives it: plain data, the same on every host.
 struct virtqueue_state {
 	u64 desc, driver,
 		device;  // guest-physical; `driver` is the available ring, `device` the used one
@@ -30,6 +30,43 @@ struct virtqueue_state {
 	u16 signalled;   // next_used when an interrupt was last decided on
 	u16 reserved[3]; // zero
 };
+
+// What is kept of a queue beside guest memory, so that another process can go on with it when the one that serves it has
+// been killed between any two of its instructions (virtqueue_resume): plain data, in memory that outlives the process; all
+// zero at first.
+//
+// Chains that are given back in the order in which they were available need nothing: how many came back, the used index
+// tells. Where it is another order, the log names those that are out:
+//
+//	taken    the heads of the chains that were taken and not given back
+//	giving   while a chain is given back: its head, and the used index before
+//
+// virtqueue_next:  0. the head's mark is set; only then the device begins with the chain
+// virtqueue_push:  1. the entry in the used ring is written, which nobody reads yet
+//                  2. `giving` is written, with one store
+//                  3. the used index is one more: from now on the driver has the chain
+//                  4. the head's mark is cleared
+//                  5. `giving` is cleared
+//
+// Who reads the log is another process, after the death: it sees all stores up to some instruction and none behind it.
+// So nothing counts but their order, which is the program's on x86 if the compiler keeps it. Up to 3 the used index is
+// the one in `giving`, and the mark stands: the chain is still out. From 3 to 5 the index is one more: the mark goes, for
+// the first or the second time. Before 2 and after 5 the marks alone are right. Were there no 5, a chain with the same head
+// that is taken next would lose its mark. So the marks, thus settled, are the chains that are out, and their number and the
+// used index together are how many were ever taken, from which the place in the available ring follows.
+struct virtqueue_log {
+	u64 taken[VIRTQUEUE_MAX / 64]; // a bit for each head
+	u64 giving; // 0: none; else VIRTQUEUE_GIVING, the head << 16 and the used index
+	u32 life;   // of the device to which it belongs (virtio_resume)
+	u32 reserved[5];
+};
+
+#define VIRTQUEUE_GIVING BIT(32)
+
+// The queue's log in this life of its device: true if it was one in this life before. Else it is emptied and is from now on.
+bool virtqueue_log_begin(struct virtqueue_log *log, u32 life);
+// Nothing is out any more, as after a reset.
+void virtqueue_log_clear(struct virtqueue_log *log);
 
 // One of the three arrays, as pointers to the two pages that it may touch.
 struct virtqueue_part {
@@ -43,6 +80,11 @@ struct virtqueue {
 	const char *broken; // why; NULL: it is not
 	bool event_idx;     // VIRTIO_F_EVENT_IDX was negotiated
 	bool indirect;      // VIRTIO_F_INDIRECT_DESC was
+	bool owed;     // it was resumed: the driver may wait for an interrupt that was never sent
+	u16 redo;      // it was resumed: chains that were out, and are to be taken again ...
+	u16 redo_from; // ... which are those with a mark from this head on
+	struct virtqueue_log *log; // NULL: none is kept
+	u16 shown;                 // with a log: the head that was peeked at
 	struct virtqueue_part desc, avail, used;
 };
 
@@ -58,19 +100,25 @@ struct virtqueue_chain {
 	u64 write_bytes; // of all others; both together at most 4 GiB
 };
 
-// Forgets everything: not enabled, of this size.
+// Forgets everything, and that there is a log: not enabled, of this size.
 void virtqueue_reset(struct virtqueue *q, struct host *h, u16 size);
 
 // Maps the rings that q->s names and enables the queue. A bad size, misaligned rings or rings outside RAM break it.
 // Also after q->s was loaded; the caller sets event_idx and indirect.
 void virtqueue_enable(struct virtqueue *q);
 
+// After virtqueue_enable, of a queue that another process had run, whose log (or NULL: see above) the caller has set: goes
+// on where that one stopped. What it had taken and not given back is yielded again, before all others. Guest memory and the
+// log may hold nonsense, by which the queue is broken or the guest harms itself. All notifications are on; an
+// interrupt is owed (q->owed), which the caller sends.
+void virtqueue_resume(struct virtqueue *q);
+
 // What lies in guest memory may have moved (host_drop): looks the rings up anew. Harmless to a queue that is not
 // enabled; one whose rings are not in RAM any more is broken.
 void virtqueue_remap(struct virtqueue *q);
 
 // The oldest available chain into *c (c->seg and c->max are the caller's): true, or false when there is none or the
-// queue is broken. A chain of more than c->max segments breaks it.
+// queue is broken. A chain of more than c->max segments breaks it; with a log also one that is out already.
 bool virtqueue_peek(struct virtqueue *q, struct virtqueue_chain *c);
 
 // How many chains are available now; 0 if the queue is broken or not enabled.
@@ -81,6 +129,9 @@ void virtqueue_next(struct virtqueue *q);
 
 // Gives the chain back, `written` bytes of its writable segments filled. May come in any order, later too.
 void virtqueue_push(struct virtqueue *q, u16 head, u32 written);
+
+// Gives n chains back, of which the driver sees all or none. For a queue without a log.
+void virtqueue_push_all(struct virtqueue *q, const u16 *head, const u32 *written, u32 n);
 
 // Shall the driver get an interrupt for what was pushed since the last call? (2.7.7, 2.7.8)
 bool virtqueue_wants_interrupt(struct virtqueue *q);

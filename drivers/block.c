@@ -214,6 +214,7 @@ void block_commit(struct block_device *d)
 	spin_lock(&q->lock);
 	kick(q);
 	spin_unlock(&q->lock);
+	block_hot_submitted(q);
 }
 
 // ---------------------------------------------------------------- reset

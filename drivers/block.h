@@ -90,6 +90,12 @@ struct block_queue {
 	struct timer timer;   // about the first of the active
 	bool stopped;         // nothing is started: a reset is under way
 	bool started;         // something was, and the device does not know yet
+	// block_hot.c. Own CPU:
+	struct pcpu *cpu; // where its interrupt comes; NULL: it cannot be held back
+	u64 ended, hot;   // ticks: when something last ended; until when it is looked at
+	bool is_hot;
+	struct block_queue *next_hot;
+	struct timer look;
 	struct block_request *bounce_user;
 	u8 *bounce;
 	struct iommu_range unmapped; // before anything that has ended is told
@@ -104,6 +110,14 @@ struct block_driver {
 	// r has not been answered in time (r->expiries: how often that was, 1 at first). True: wait as
 	// long again. False: r waits for the reset that the driver has begun.
 	bool (*expire)(struct block_queue *q, struct block_request *r);
+
+	// For queues with a `cpu`, on that, with no lock held (block_hot.c):
+	// Has something ended that was not taken? Looks at memory only.
+	bool (*ready)(const struct block_queue *q);
+	// What its interrupt does.
+	void (*interrupt)(void *queue);
+	// Holds the interrupt back, or does not any more: then one that was held back comes.
+	void (*mask)(struct block_queue *q, bool on);
 
 	// The two below are called with no lock held, by one CPU at a time.
 	// One step towards a controller that works and whose queues are new; the first one stops whatever it
@@ -170,6 +184,10 @@ int block_submit(struct block_device *d, struct block_request *r);
 // After a batch of submits on this CPU: lets the device begin.
 void block_commit(struct block_device *d);
 
+// Takes what has ended in this CPU's queues that raise no interrupts just now. No lock held. True: to be called again
+// instead of going to sleep, as something is in flight there.
+bool block_look(void);
+
 // Start only: reads and waits. 0 or an error.
 int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes);
 
@@ -222,6 +240,15 @@ void block_restart(struct block_controller *c);
 void block_stop(struct block_controller *c);
 void block_resume(struct block_controller *c);
 void block_dead(struct block_controller *c);
+
+// block_hot.c. At the end of an interrupt that found something, with no lock held; on a queue made by block_hot_init.
+void block_heat(struct block_queue *q);
+
+// After something was submitted, with any locks.
+void block_hot_submitted(struct block_queue *q);
+
+// Start only: the queue's driver has ready, interrupt and mask, and its interrupt comes on this CPU.
+void block_hot_init(struct block_queue *q, struct pcpu *cpu);
 
 // block_devices.c: the list of them, for keys and tests; i from 0, NULL: no more.
 struct block_device *block_at(u32 i);

@@ -114,6 +114,7 @@ int block_read_now(struct block_disk *disk, u64 sector, void *to, u32 bytes)
 		if (time_to_ns(time_now() - start) > READ_WAIT_NS)
 			return -ETIMEDOUT;
 		timer_run(TIMER_NEVER);
+		block_look();
 		arch_take_interrupts();
 	}
 	err = err ? err : w->err;

@@ -150,7 +150,7 @@ static bool send_all(struct net_device *d, const struct net_frame *f)
 
 bool net_device_send(struct net_device *d, const struct net_frame *f)
 {
-	bool ok = false;
+	bool ok = false, answered = false;
 
 	spin_lock(&d->lock);
 	if (d->state == NET_LIVE && d->link) {
@@ -160,8 +160,11 @@ bool net_device_send(struct net_device *d, const struct net_frame *f)
 			d->seen = d->done;
 			timer_set(&d->watch, time_now() + time_from_ns(NET_SEND_NS));
 		}
+		answered = d->cpu == this_pcpu() && d->driver->ready(d);
 	}
 	spin_unlock(&d->lock);
+	if (answered) // before the guest that sent goes on, which is told of both at once
+		post(d);
 	return ok;
 }
 
@@ -186,21 +189,14 @@ static void watch(struct timer *t)
 
 // ---------------------------------------------------------------- receiving
 
-static void receive(struct net_device *d, const struct net_received *r)
+// A frame of the turn, of one or more packets.
+static void receive(void *device, const struct net_frame *f)
 {
-	struct net_segment seg;
-	struct net_frame f = {.length = r->len, .head_len = MIN(r->len, NET_HEAD)};
+	struct net_device *d = device;
 
-	if (r->summed)
-		f.offload.flags = NET_DATA_VALID;
-	memcpy(f.head, r->at, f.head_len);
-	seg = (struct net_segment){r->at + f.head_len, r->len - f.head_len};
-	f.seg = &seg;
-	f.segs = 1;
-	d->count.in_packets++;
-	d->count.in_bytes += r->len;
+	d->count.in_frames++;
 	if (atomic_load(&d->open))
-		d->receive(d, &f);
+		d->receive(d, f);
 }
 
 static void set_link(struct net_device *d, bool link)
@@ -228,12 +224,16 @@ static bool receive_some(struct net_device *d)
 	u32 n = 0;
 
 	for (; n < NET_TURN && d->driver->take(d, &r); n++) {
-		if (r.len >= NET_ETHERNET && r.len <= NET_BUFFER)
-			receive(d, &r);
-		else
+		if (r.len >= NET_ETHERNET && r.len <= NET_BUFFER) {
+			d->count.in_packets++;
+			d->count.in_bytes += r.len;
+			net_merge_add(&d->merge, r.at, r.len, r.summed);
+		} else {
 			d->count.in_bad++;
-		d->driver->give(d);
+		}
 	}
+	net_merge_end(&d->merge);
+	d->driver->give(d);
 	return n == NET_TURN;
 }
 
@@ -244,11 +244,25 @@ static void set_turn(struct net_device *d, u64 ticks)
 
 static void take_turn(struct net_device *d)
 {
-	u64 start = time_now();
+	u64 start = time_now(), before = d->count.in_packets, now;
 
 	look_at_link(d);
-	if (receive_some(d) || d->driver->listen(d))
-		set_turn(d, MAX(time_now() - start, time_from_ns(TURN_MIN_NS)));
+	d->pause = receive_some(d);
+	now = time_now();
+	if (d->count.in_packets != before) {
+		if (now - d->came < time_from_ns(NET_HOT_NS))
+			d->hot = now + time_from_ns(NET_HOT_NS);
+		d->came = now;
+	}
+	if (!d->pause && now < d->hot) {
+		set_turn(d, MAX(now - start, time_from_ns(NET_LOOK_NS)));
+		return;
+	}
+	d->pause = d->pause || d->driver->listen(d);
+	if (d->pause)
+		set_turn(d, MAX(now - start, time_from_ns(TURN_MIN_NS)));
+	else
+		timer_cancel(&d->turn);
 }
 
 void net_device_interrupt(void *device)
@@ -334,6 +348,7 @@ static void turn(struct timer *t)
 {
 	struct net_device *d = container_of(t, struct net_device, turn);
 
+	d->pause = false;
 	if (d->state == NET_DOWN)
 		recover(d, false);
 	else
@@ -345,11 +360,27 @@ void net_devices_work(void)
 	for (u32 i = 0; i < count; i++) {
 		struct net_device *d = devices[i];
 
-		// A turn that is set comes by itself.
 		if (d->cpu == this_pcpu() && atomic_exchange(&d->posted, 0) &&
-			(!timer_is_set(&d->turn) || atomic_load(&d->broken)))
+			(!d->pause || atomic_load(&d->broken)))
 			device_work(d);
 	}
+}
+
+bool net_devices_idle(void)
+{
+	bool hot = false;
+
+	for (u32 i = 0; i < count; i++) {
+		struct net_device *d = devices[i];
+
+		if (d->cpu != this_pcpu() || d->state != NET_LIVE || d->pause ||
+			time_now() >= d->hot)
+			continue;
+		hot = true;
+		if (d->driver->ready(d))
+			take_turn(d);
+	}
+	return hot;
 }
 
 // ---------------------------------------------------------------- start
@@ -379,6 +410,8 @@ int net_device_register(struct net_device *d)
 	format(d->name, sizeof(d->name), "eth%u", count);
 	d->cpu = net_device_cpu();
 	d->lock = SPINLOCK(LOCK_CARD);
+	d->merge.deliver = receive;
+	d->merge.to = d;
 	timer_init(&d->watch, watch);
 	timer_init(&d->turn, turn);
 	net_bucket_init(&d->said, SAID_RATE, SAID_BURST, time_to_ns(time_now()));

@@ -7,20 +7,26 @@
 // NET_SEND_NS makes it reset the card, by the driver's steps; what was on its way is lost then, as on any network.
 //
 // Receiving, interrupts and resets are work of one CPU, the card's own, done in turns with no lock held: a turn takes
-// NET_TURN packets at most, and the next one begins no sooner than after as much time as that one took, so a flood
-// takes half of one CPU at most. Sending is anybody's, under the card's lock.
+// NET_TURN packets at most, and after a full one the next begins no sooner than after as much time as it took, so a flood
+// takes half of one CPU at most. For NET_HOT_NS after a packet that soon followed another the card raises no interrupts:
+// it is looked at every NET_LOOK_NS, when its CPU has sent, and all the time while that has nothing else to do. TCP packets
+// of a flow that come in one turn are merged (net/merge.h) where the card has looked at their checksums. Sending is
+// anybody's, under the card's lock.
 #pragma once
 
 #include "kernel/core/spinlock.h"
 #include "kernel/core/timer.h"
 #include "net/bucket.h"
 #include "net/frame.h"
+#include "net/merge.h"
 
 #define NET_DEVICES 8u
 #define NET_NAME    16u
 #define NET_BUFFER  2048u // bytes of a driver's buffers
 #define NET_TURN    64u   // packets received in one turn
 #define NET_SEND_NS 2000000000ull
+#define NET_HOT_NS  600000ull
+#define NET_LOOK_NS 300000ull
 
 struct net_device;
 
@@ -46,9 +52,12 @@ struct net_driver {
 	u32 (*sent)(struct net_device *d);
 
 	// On the card's CPU, with no lock held:
-	// The next packet, which stays until give; false: none. What is no whole packet is given back by
-	// the driver and counted; it does so at most NET_TURN times.
+	// Has a packet come that is to be taken? Looks at memory only.
+	bool (*ready)(const struct net_device *d);
+	// The next packet, which stays until give; false: none. What is no whole packet is counted by the driver and
+	// passed over, at most NET_TURN times in a call. At most NET_TURN packets are taken before give.
 	bool (*take)(struct net_device *d, struct net_received *r);
+	// All that was taken is the card's again.
 	void (*give)(struct net_device *d);
 	bool (*link)(struct net_device *d);
 	// No interrupts until `listen`. True from listen: something came meanwhile and may raise none.
@@ -68,6 +77,7 @@ enum net_state { NET_DOWN, NET_LIVE, NET_DEAD };
 
 struct net_device_counters {
 	u64 in_packets, in_bytes, in_bad; // bad: no whole packet, an impossible length
+	u64 in_frames;                    // that they were merged to
 	u64 out_packets, out_bytes;
 	u64 out_full; // no buffer was free for a packet
 	u64 resets;
@@ -93,13 +103,16 @@ struct net_device {
 	struct timer watch; // while packets are with the card
 
 	struct timer turn;      // own CPU: the next turn, or the next step of a reset
+	bool pause;             // own CPU: no turn before that
+	u64 came, hot;          // own CPU, ticks: the last packet; until then the card is looked at
 	u32 recent;             // resets, lately
 	u64 reset_at;           // the last one, ticks
 	struct net_bucket said; // changes of the link that are logged
+	struct net_merge merge; // own CPU, within a turn
 	struct net_device_counters count;
 
-	// Set by the user before net_device_open. Called on the card's CPU, no lock held, for each packet; the
-	// frame is valid during the call only.
+	// Set by the user before net_device_open. Called on the card's CPU, no lock held, for each frame of one or more
+	// packets; it is valid during the call only.
 	void (*receive)(struct net_device *d, const struct net_frame *f);
 	// The same, when the link has gone down or come up.
 	void (*link_changed)(struct net_device *d);
@@ -123,6 +136,9 @@ bool net_device_send(struct net_device *d, const struct net_frame *f);
 
 // Moves what this CPU's cards received. No lock held.
 void net_devices_work(void);
+
+// The CPU has nothing else to do: the same, if something has come. True: to be called again, as more is expected soon.
+bool net_devices_idle(void);
 
 // ---------------------------------------------------------------- for drivers
 

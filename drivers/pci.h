@@ -57,6 +57,9 @@ u32 pci_irq_count(const struct pci_function *f);
 // 0, -ENODEV or -EINVAL: it cannot.
 int pci_irq_set(struct pci_function *f, u32 n, const struct irq_message *m);
 
+// Holds back MSI-X message n, which was chosen; what was held back comes when it is not any more. Others than MSI-X: nothing.
+void pci_irq_mask(struct pci_function *f, u32 n, bool on);
+
 // pci_config.c: configuration space by ECAM where ACPI's MCFG has the bus, else by ports CF8 and CFC.
 // `offset` is aligned to its size; what is not there reads as ones.
 u32 pci_read32(u16 address, u32 offset);

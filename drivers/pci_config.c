@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-// PCI configuration space: by memory (ECAM, PCI Express base 4.0, 7.2.2), or by two ports (PCI 3.0, 3.2.2.3.2).
+// PCI configuration space: by memory (ECAM, PCI Express base 4.0, 7.2.2), where the machine has that, else by ports.
 #include "drivers/pci_assign.h"
+#include "drivers/pci_port.h"
 #include "kernel/core/log.h"
 #include "kernel/x86/acpi.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/port.h"
 
-#define PORT_ADDRESS 0xCF8
-#define PORT_DATA    0xCFC
-#define BUS_SIZE     MiB
-#define BUSES        256u
-#define PORT_SPACE   256u // bytes of a function's space that the ports reach
+#define BUS_SIZE MiB
+#define BUSES    256u
 
 // Each bus is mapped when it is first looked at; `tried` are those for which that is settled.
 static volatile u8 *ecam[BUSES];
@@ -42,11 +40,6 @@ static volatile u8 *ecam_map(u8 bus)
 	return ecam[bus];
 }
 
-static void port_select(u16 address, u32 offset)
-{
-	port_out32(PORT_ADDRESS, BIT(31) | (u32)address << 8 | (offset & 0xFC));
-}
-
 u32 pci_read32(u16 address, u32 offset)
 {
 	volatile u8 *bus = ecam_map((u8)(address >> 8));
@@ -54,10 +47,7 @@ u32 pci_read32(u16 address, u32 offset)
 	ASSERT(IS_ALIGNED(offset, 4) && offset < PAGE_SIZE);
 	if (bus)
 		return mmio_read32(bus + (u32)(address & 0xFF) * PAGE_SIZE + offset);
-	if (offset >= PORT_SPACE)
-		return ~0u;
-	port_select(address, offset);
-	return port_in32(PORT_DATA);
+	return pci_port_read32(address, offset);
 }
 
 void pci_write32(u16 address, u32 offset, u32 v)
@@ -67,9 +57,8 @@ void pci_write32(u16 address, u32 offset, u32 v)
 	ASSERT(IS_ALIGNED(offset, 4) && offset < PAGE_SIZE);
 	if (bus) {
 		mmio_write32(bus + (u32)(address & 0xFF) * PAGE_SIZE + offset, v);
-	} else if (offset < PORT_SPACE) {
-		port_select(address, offset);
-		port_out32(PORT_DATA, v);
+	} else {
+		pci_port_write32(address, offset, v);
 	}
 }
 

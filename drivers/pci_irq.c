@@ -73,6 +73,12 @@ static int msi_set(struct pci_function *f, u32 cap, const struct irq_message *m)
 	return 0;
 }
 
+void pci_irq_mask(struct pci_function *f, u32 n, bool on)
+{
+	if (f->msix)
+		mmio_write32(f->msix + n * MSIX_ENTRY + 12, on);
+}
+
 int pci_irq_set(struct pci_function *f, u32 n, const struct irq_message *message)
 {
 	u32 cap = pci_capability(f, PCI_CAP_MSIX, 0);

@@ -7,6 +7,9 @@
 #define READ_ONCE(x)     (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
+// The compiler moves no store or load over it. Enough where who looks does so on the same CPU, or after our death.
+#define compiler_barrier() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 #define atomic_load(p)        __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define atomic_store(p, v)    __atomic_store_n(p, v, __ATOMIC_SEQ_CST)
 #define atomic_exchange(p, v) __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)

@@ -45,4 +45,5 @@ static inline void list_remove(struct list *node)
 
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_first(l, type, member)    (list_empty(l) ? NULL : list_entry((l)->next, type, member))
+#define list_last(l, type, member)     (list_empty(l) ? NULL : list_entry((l)->prev, type, member))
 #define list_for_each(pos, l)          for (struct list *pos = (l)->next; pos != (l); pos = pos->next)

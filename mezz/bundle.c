@@ -13,7 +13,7 @@
 #include "lib/firmware.h"
 #include "mezz/nocloud.h"
 #include "mezz/save.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define MEMBERS_MAX (BUNDLE_MAX_VMS * (3 + BUNDLE_MAX_MODULES + BUNDLE_MAX_DISKS))
 
@@ -230,8 +230,11 @@ static bool bundle_cloud_init(struct bundle *b, const struct config_vm *vm)
 // The order of the lines is part of the contract.
 static bool bundle_vm(struct bundle *b, const struct config *config, const struct config_vm *vm)
 {
-	text_print(&b->config, "vm %s\nmemory %llu\nvcpus %u\n", vm->name,
-		(unsigned long long)vm->memory, vm->vcpus);
+	if (vm->is_root)
+		text_print(&b->config, "root\nmemory %llu\n", (unsigned long long)vm->memory);
+	else
+		text_print(&b->config, "vm %s\nmemory %llu\nvcpus %u\n", vm->name,
+			(unsigned long long)vm->memory, vm->vcpus);
 	if (vm->kernel ? !bundle_file(b, "kernel", vm->kernel, NULL) : !bundle_firmware(b, vm))
 		return false;
 	if (vm->initrd && !bundle_file(b, "initrd", vm->initrd, NULL))

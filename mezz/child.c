@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 // In the child: puts the descriptors in their places. Only calls that are safe between fork and exec.
 static bool place_fds(const struct child_fds *fds)

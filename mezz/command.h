@@ -14,6 +14,10 @@ int command_bundle(int argc, char **argv);
 int command_iso(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_trace(int argc, char **argv);
+int command_vm(int argc, char **argv);
+int command_host(int argc, char **argv);
+int command_log(int argc, char **argv);
+int command_top(int argc, char **argv);
 
 // Tells what is wrong with the command line, then how it is used. Returns STATUS_USAGE.
 __attribute__((format(printf, 2, 3))) int command_misused(const char *name, const char *fmt, ...);

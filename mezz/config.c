@@ -13,7 +13,7 @@
 #include "mezz/config_disks.h"
 #include "mezz/config_net.h"
 #include "mezz/document.h"
-#include "mezz/util.h"
+#include "common/util.h"
 #include "mezz/words.h"
 
 static bool read_number(struct document *d, const char *key, const yaml_node_t *node, unsigned min,
@@ -78,6 +78,9 @@ static bool read_name(struct document *d, void *out, const yaml_node_t *node)
 	if (strcmp(text, "mezzanine") == 0 || strcmp(text, "events") == 0)
 		return document_fail(
 			d, node, "name: '%s' is a log file of `mezz run`, expected another", text);
+	if (strcmp(text, CONFIG_ROOT) == 0)
+		return document_fail(
+			d, node, "name: '%s' is the root VM's ('root:'), expected another", text);
 	memcpy(vm->name, text, length + 1);
 	return true;
 }
@@ -386,22 +389,49 @@ static bool read_vms(struct document *d, struct config *config, const yaml_node_
 	return true;
 }
 
-static bool read_root(struct document *d, struct config *config)
-{
-	enum { VMS, SWITCHES };
-	static const struct document_key keys[] = {{"vms", NULL}, {"switches", NULL}, {0}};
-	const yaml_node_t *root = yaml_document_get_root_node(&d->yaml), *at[2] = {0};
+static const struct document_key root_vm_keys[] = {{"memory", read_memory}, {"kernel", read_kernel},
+	{"initrd", read_initrd}, {"cmdline", read_cmdline}, {0}};
 
-	if (!root)
+// The VM that owns the machine's devices; it has as many vcpus as the machine has CPUs.
+static bool read_root_vm(struct document *d, struct config *config, const yaml_node_t *node)
+{
+	enum { MEMORY, KERNEL };
+	struct config_vm *vm = &config->vms[0];
+	const yaml_node_t *at[4] = {0};
+
+	vm->is_root = true;
+	strcpy(vm->name, CONFIG_ROOT);
+	vm->weight = CONFIG_ROOT_WEIGHT;
+	vm->cmdline = copy_text("", 0);
+	config->vm_count = 1; // to be freed
+	if (!document_mapping(d, node,
+		    "root: not a mapping, expected memory, kernel, initrd, cmdline", root_vm_keys,
+		    vm, at))
+		return false;
+	if (!at[MEMORY] || !at[KERNEL])
+		return document_fail(d, node, "root: expected a memory and a kernel");
+	return true;
+}
+
+static bool read_document(struct document *d, struct config *config)
+{
+	enum { VMS, SWITCHES, ROOT };
+	static const struct document_key keys[] = {
+		{"vms", NULL}, {"switches", NULL}, {"root", NULL}, {0}};
+	const yaml_node_t *top = yaml_document_get_root_node(&d->yaml), *at[3] = {0};
+
+	if (!top)
 		return document_fail(d, NULL, "empty, expected 'vms:' and a list of VMs");
 	if (!document_mapping(
-		    d, root, "not a mapping, expected 'vms:' and a list of VMs", keys, NULL, at))
+		    d, top, "not a mapping, expected 'vms:' and a list of VMs", keys, NULL, at))
 		return false;
-	if (!at[VMS])
-		return document_fail(d, root, "empty, expected 'vms:' and a list of VMs");
+	if (!at[VMS] && !at[ROOT])
+		return document_fail(d, top, "empty, expected 'vms:' and a list of VMs");
+	if (at[ROOT] && !read_root_vm(d, config, at[ROOT]))
+		return false;
 	if (at[SWITCHES] && !config_read_switches(d, config, at[SWITCHES]))
 		return false;
-	return read_vms(d, config, at[VMS]) && config_check_nics(d, config);
+	return (!at[VMS] || read_vms(d, config, at[VMS])) && config_check_nics(d, config);
 }
 
 bool config_load(const char *path, struct config *out, char *error)
@@ -412,7 +442,7 @@ bool config_load(const char *path, struct config *out, char *error)
 	*out = (struct config){0};
 	if (!document_load(&d, path, error))
 		return false;
-	ok = read_root(&d, out);
+	ok = read_document(&d, out);
 	document_free(&d);
 	if (!ok)
 		config_free(out);

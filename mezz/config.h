@@ -20,6 +20,8 @@
 #define CONFIG_RATE_MIN       (1ull << 16) // bytes a second
 #define CONFIG_RATE_MAX       (1ull << 40)
 #define CONFIG_FIRMWARE_FILES 2
+#define CONFIG_ROOT           "root"
+#define CONFIG_ROOT_WEIGHT    1024
 #define CONFIG_FIRMWARE_MAX   (16 << 20) // bytes
 
 struct config_module {
@@ -59,6 +61,7 @@ struct config_disk {
 // Paths can be opened from the current directory, whatever the configuration's own directory is.
 struct config_vm {
 	char name[BUNDLE_NAME_MAX + 1];
+	bool is_root;    // "root"; the first of all
 	uint64_t memory; // bytes
 	unsigned vcpus;
 	char *kernel;                          // NULL: it boots its disks by firmware

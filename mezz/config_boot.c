@@ -10,7 +10,7 @@
 
 #include "mezz/config_disks.h"
 #include "mezz/nocloud.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 static bool read_file(
 	struct document *d, const char *key, const yaml_node_t *node, char **path, off_t most)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define SECTOR 512
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 #include "mezz/words.h"
 
 static bool read_switch_name(

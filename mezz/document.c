@@ -2,7 +2,7 @@
 // One YAML document with the line of each of its nodes, for messages that name the place.
 #include "mezz/document.h"
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 #include <errno.h>
 #include <stdarg.h>

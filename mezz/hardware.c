@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define SERIAL_MAX 20 // characters of an NVMe or ATA disk's serial number
 #define PORT_MAX   65535

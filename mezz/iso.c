@@ -11,7 +11,7 @@
 #include "mezz/bundle.h"
 #include "mezz/child.h"
 #include "mezz/save.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 // GRUB's script quotes as a shell does; nothing is expanded between single quotes.
 static char *grub_quote(const char *text)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "mezz/config.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define LOGS_TAIL 8192 // bytes of the kernel's log that are kept for a report
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "mezz/config.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define MIB             (1ull << 20)
 #define OWN_MEMORY      (256 * MIB) // firmware, the kernel, its tables

@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 
 #include "mezz/command.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 static int command_help(int argc, char **argv);
 
@@ -27,6 +27,15 @@ static const struct command {
 		"\t[--attach NAME | --no-attach] [--verbose] [--gdb] [--qemu-args WORDS] [--dry-run] CONFIG",
 		"run the VMs of a configuration on an emulated machine"},
 	{"trace", command_trace, "LOG", "decode the trace in a kernel log"},
+	{"vm", command_vm,
+		"list [-o json]\n"
+		"\tinfo [-o json] NAME... | pause NAME... | resume NAME...\n"
+		"\tstop [--force] [--timeout SECONDS] NAME...",
+		"show, stop and pause the VMs of this machine (in the root VM)"},
+	{"host", command_host, "info [-o json]", "tell what the machine has (in the root VM)"},
+	{"log", command_log, "[-f]", "show the kernel's log; -f: go on (in the root VM)"},
+	{"top", command_top, "[-d SECONDS] [-n ROUNDS]",
+		"show who uses the processors (in the root VM)"},
 	{"help", command_help, "[COMMAND]", "tell how a command is used"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

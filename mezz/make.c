@@ -9,7 +9,7 @@
 #include "mezz/iso.h"
 #include "mezz/machine.h"
 #include "mezz/save.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 struct make_options {
 	const char *output, *model, *kernel_args;

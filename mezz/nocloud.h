@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 // What a file of the volume holds; NULL data: the file is left out.
 struct nocloud_file {

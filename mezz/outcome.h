@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "mezz/config.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 enum vm_phase { VM_WAITING, VM_RUNNING, VM_OFF, VM_STOPPED };
 

@@ -17,7 +17,7 @@
 #include "mezz/save.h"
 #include "mezz/session.h"
 #include "mezz/terminal.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define CPUS_DEFAULT 2
 #define CPU_DEFAULT  "EPYC,+svm,+npt"

@@ -12,7 +12,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 bool save_file(const char *path, bool (*write)(int fd, const void *arg), const void *arg)
 {

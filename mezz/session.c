@@ -19,7 +19,7 @@
 #include "mezz/logs.h"
 #include "mezz/outcome.h"
 #include "mezz/terminal.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define OUTPUT_MAX     (64u << 10) // bytes typed but not yet taken by the machine
 #define POWER_OFF_MS   10000       // from the kernel's last word to the machine's end

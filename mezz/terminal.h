@@ -15,7 +15,7 @@
 #include "mezz/config.h"
 #include "mezz/lines.h"
 #include "mezz/outcome.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 #define TERMINAL_KERNEL BUNDLE_MAX_VMS // stands for the kernel where a VM's index is wanted
 #define TERMINAL_NOBODY (BUNDLE_MAX_VMS + 1)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "abi/trace.h"
-#include "mezz/util.h"
+#include "common/util.h"
 
 // Finds a trace line's record in a line of the log; whatever stands before "trace: " is passed over.
 bool trace_parse(const char *line, struct trace_record *out);

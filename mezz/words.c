@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mezz/util.h"
+#include "common/util.h"
 
 static void add_owned(struct words *w, char *word)
 {

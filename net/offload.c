@@ -110,6 +110,16 @@ bool net_offload_check(struct net_frame *f)
 	return true;
 }
 
+bool net_is_bare_ack(const struct net_frame *f)
+{
+	struct headers at;
+
+	if (headers_parse(f->head, f->head_len, NET_GSO_TCPV4, &at))
+		return at.ip + net_get16(f->head + at.ip + 2) == at.payload;
+	return headers_parse(f->head, f->head_len, NET_GSO_TCPV6, &at) &&
+	       at.tcp + net_get16(f->head + at.ip + 4) == at.payload;
+}
+
 // ---------------------------------------------------------------- packets
 
 static void sum_frame(struct net_sum *s, const struct net_frame *f, u32 offset, u32 len)

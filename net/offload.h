@@ -12,6 +12,9 @@
 // headers; a segment that fits into one packet is none. What passes here may be given to any guest's driver.
 bool net_offload_check(struct net_frame *f);
 
+// A TCP packet that acknowledges, and says nothing that would be answered.
+bool net_is_bare_ack(const struct net_frame *f);
+
 // One packet of a frame: `header`, then the frame's bytes [offset, offset + length).
 struct net_packet {
 	const u8 *header;

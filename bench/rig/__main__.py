@@ -24,7 +24,7 @@ from .run import DEFAULT_TESTS, Options, run
 GOAL_TESTS = "mem,cpu,exit,timer,blk"
 EXITS_ROW, EXITS_REQUESTS = "blk_exits_per_io_qd16", 4000  # as in guest/block.c
 NVME_PEERS = ("native", "mezzanine-mono")
-NVME_REPS = 5
+NVME_REPS, NVME_TRIES = 5, 6
 GOAL_PEERS = "native,xen,kvm,mezzanine-micro,mezzanine-mono"
 OWN_PEERS = "mezzanine-micro,mezzanine-mono"
 # The tests that the rows of a group come from.
@@ -58,10 +58,17 @@ def exits_per_request(peer):
 
 
 def nvme_runs(peers, reps):
+    """In turns. Natively a run often ends before its time, as Linux waits for a request that the emulated controller has
+    overlooked (docs/emulator.md); then its last complete round counts."""
     runs = {}
     for _ in range(reps):
         for peer in peers:
-            runs.setdefault((peer.name, "nvme"), []).extend(run_again(peer, Options("wall1", "nvme", label="nvme")))
+            for _ in range(NVME_TRIES):
+                result = run(peer, Options("wall1", "nvme", scale=200, stall=8, label="nvme"))[0]
+                result["ok"] = all(name in result["bench"] for name, _ in goals.NVME)
+                runs.setdefault((peer.name, "nvme"), []).append(result)
+                if result["ok"]:
+                    break
     return runs
 
 

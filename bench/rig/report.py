@@ -23,7 +23,7 @@ SECTIONS = (
         "noexit_empty", "noexit_wrmsr_kgsbase", "noexit_mov_cr3", "cpu_int", "mem_l1", "mem_tlbmiss", "syscall",
         "clock_gettime", "rdtsc", "fork_wait", "ctxsw_same_cpu", "mem_touch_first", "mem_touch_again"]),
     ("Block", results.BLOCK + ["blk_exits_per_io_qd16"]),
-    ("NVMe", ["nvme_randread_4k_qd1", "nvme_randread_4k_qd32"]),
+    ("NVMe", ["nvme_randread_4k_qd1", "nvme_randread_4k_qd32", "amid_read", "amid_read_exit"]),
     ("Network", ["net_lo_rr_p50", "net_lo_tx", "net_lo_rx", "net_host_rr_p50", "net_host_rr_p95", "net_host_tx",
                  "net_host_rx", "net_g2g_rr_p50", "net_g2g_rr_p95", "net_g2g_tx", "net_g2g_rx", "net_slirp_rr_p50", "net_slirp_tx", "net_slirp_rx"]))
 

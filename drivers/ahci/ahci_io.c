@@ -199,4 +199,8 @@ static bool expire(struct block_queue *q, struct block_request *r)
 	return false;
 }
 
-const struct block_driver ahci_driver = {start, kick, expire, ahci_recover, ahci_cut_off};
+const struct block_driver ahci_driver = {.start = start,
+	.kick = kick,
+	.expire = expire,
+	.recover = ahci_recover,
+	.cut_off = ahci_cut_off};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "drivers/amd_iommu/amd_iommu_regs.h"
+#include "drivers/amd_iommu/ivrs.h"
 #include "drivers/iommu.h"
 #include "kernel/core/spinlock.h"
 #include "kernel/core/timer.h"
@@ -30,11 +31,11 @@ struct amd_iommu {
 
 struct amd_domain {
 	struct iommu_domain domain; // first
-	struct amd_iommu *iommu;
-	u16 id;               // not 0
-	struct spinlock lock; // LOCK_IOMMU: tables
+	struct amd_iommu *iommu;    // NULL: all of them
+	u16 id;                     // not 0
+	struct spinlock lock;       // LOCK_IOMMU: tables
 	u64 *root;
-	u32 *irqs; // IRQ_TABLE entries; start only
+	u32 *irqs; // IRQ_TABLE entries, if interrupts are remapped; start only
 	u32 irq_count;
 };
 
@@ -44,6 +45,14 @@ static inline struct amd_domain *amd_domain_of(struct iommu_domain *d)
 {
 	return (struct amd_domain *)(void *)d;
 }
+
+extern struct ivrs *amd_ivrs;                     // NULL: there are none
+extern struct amd_iommu *amd_iommus[IVRS_IOMMUS]; // as in amd_ivrs; NULL: does not work
+
+// domains.c: the table of devices is made, for a domain of each, or for one of all; NULL: there is no memory.
+const struct iommu_ops *amd_domains_init(void);
+struct iommu_domain *amd_domains_init_shared(void);
+u64 amd_domains_table(void); // for R_DEVICE_TABLE
 
 // tables.c: 0 or -ENOMEM; iommu_ops.map and .unmap.
 int amd_tables_init(struct amd_domain *d);

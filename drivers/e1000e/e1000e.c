@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Drives Intel's 82574L: one ring of legacy descriptors in each direction, each descriptor with a buffer of its own
-// for good, one interrupt message. The card fills in and checks sums, and cuts TCP segments. What the card writes into a descriptor is
-// read once and checked; which descriptor is next is our count, never the card's.
+// for good, one interrupt message for packets and one for the link. The card fills in and checks sums, and cuts TCP
+// segments. What the card writes into a descriptor is read once and checked; which descriptor is next is our count, never
+// the card's.
 #include "drivers/e1000e/e1000e.h"
 #include "drivers/dma.h"
 #include "drivers/e1000e/e1000e_regs.h"
@@ -28,9 +29,10 @@ struct e1000e {
 
 	volatile struct e1000e_rx *rx; // own CPU
 	u8 *rx_buffers;
-	u32 rx_next;
-	u32 rx_given;        // since the card was told
-	bool has_link, look; // look: at the register, as it may have changed
+	u32 rx_first, rx_next; // the oldest that was taken; the next to be
+	u32 rx_given;          // since the card was told
+	bool has_link, look;   // look: at the register, as it may have changed
+	bool other;            // such an interrupt has come, and its causes are not cleared
 
 	volatile struct e1000e_tx *tx; // the card's lock
 	u8 *tx_buffers;
@@ -175,25 +177,30 @@ static u32 sent(struct net_device *d)
 
 // ---------------------------------------------------------------- receiving
 
-#define TOLD_MAX 16u // each access to a register costs much where the card is emulated
+#define TOLD_MIN 16u // each access to a register costs much where the card is emulated
 
-static void tell_given(struct e1000e *e)
-{
-	if (e->rx_given)
-		set(e, E_RDT, (e->rx_next - 1) % ENTRIES);
-	e->rx_given = 0;
-}
-
-// The descriptor is the card's again, and so is the one that the tail stood at; the card is told of several at once.
+// The descriptors are the card's again, and so is the one that the tail stood at.
 static void give(struct net_device *d)
 {
 	struct e1000e *e = of(d);
 
-	e->rx[e->rx_next].address = dma_address(e->rx_buffers + e->rx_next * NET_BUFFER);
-	e->rx[e->rx_next].status = 0;
-	e->rx_next = (e->rx_next + 1) % ENTRIES;
-	if (++e->rx_given == TOLD_MAX)
-		tell_given(e);
+	for (; e->rx_first != e->rx_next; e->rx_first = (e->rx_first + 1) % ENTRIES) {
+		e->rx[e->rx_first].address = dma_address(e->rx_buffers + e->rx_first * NET_BUFFER);
+		e->rx[e->rx_first].status = 0;
+		e->rx_given++;
+	}
+	if (e->rx_given < TOLD_MIN)
+		return;
+	set(e, E_RDT, (e->rx_next - 1) % ENTRIES);
+	e->rx_given = 0;
+}
+
+// The ring is never taken for another round than the card's, whatever is in it.
+static bool ready(const struct net_device *d)
+{
+	const struct e1000e *e = container_of(d, const struct e1000e, net);
+
+	return e->rx[e->rx_next].status & RX_DONE && (e->rx_next + 1) % ENTRIES != e->rx_first;
 }
 
 // Only packets of one buffer are received (RCTL.LPE is 0); one of several is none of ours.
@@ -201,21 +208,19 @@ static bool take(struct net_device *d, struct net_received *r)
 {
 	struct e1000e *e = of(d);
 
-	for (u32 i = 0; i < NET_TURN; i++) {
+	for (u32 i = 0; i < NET_TURN && ready(d); i++) {
 		volatile struct e1000e_rx *x = &e->rx[e->rx_next];
 		u8 status = x->status, errors;
 
-		if (!(status & RX_DONE))
-			return false;
 		__asm__ volatile("" ::: "memory");
 		errors = x->errors;
 		r->at = e->rx_buffers + e->rx_next * NET_BUFFER;
 		r->len = x->len;
 		r->summed = (status & (RX_TCPS | RX_IXSM)) == RX_TCPS && !errors;
+		e->rx_next = (e->rx_next + 1) % ENTRIES;
 		if (status & RX_END && !(errors & ~(RX_TCPE | RX_IPE)) && r->len <= NET_BUFFER)
 			return true;
 		d->count.in_bad++;
-		give(d);
 	}
 	return false;
 }
@@ -233,30 +238,51 @@ static bool link(struct net_device *d)
 	return e->has_link;
 }
 
+// With its message a cause is cleared and masked by the card itself (EIAC).
 static void quiet(struct net_device *d)
 {
-	set(of(d), E_IMC, ~0u);
+	(void)d;
 }
 
-// A cause that came while all were masked raises the interrupt as soon as it is not any more; those that were dealt
+static void link_interrupt(void *device)
+{
+	struct net_device *d = device;
+
+	of(d)->look = of(d)->other = true;
+	net_device_interrupt(d);
+}
+
+#define ALL_CAUSES (CAUSE_LSC | CAUSE_RXO | CAUSE_RXQ0 | CAUSE_OTHER)
+
+// A cause that came while it was masked raises the interrupt as soon as it is not any more; those that were dealt
 // with are cleared first, and what came since is looked for.
 static bool listen(struct net_device *d)
 {
 	struct e1000e *e = of(d);
-	u32 causes = get(e, E_ICR);
 
-	set(e, E_ICR, causes);
-	tell_given(e);
-	e->look |= causes & CAUSE_LSC;
-	if (causes == ~0u)
-		return e->has_link; // it has gone, which the next turn finds out
-	if (e->rx[e->rx_next].status & RX_DONE || e->look)
+	if (e->other) { // the link may have changed since it was looked at
+		set(e, E_ICR, ALL_CAUSES);
+		e->other = false;
+		e->look = true;
+	} else {
+		set(e, E_ICR, CAUSE_RXQ0);
+	}
+	if (ready(d) || e->look)
 		return true;
-	set(e, E_IMS, CAUSES);
+	set(e, E_IMS, ALL_CAUSES);
 	return false;
 }
 
 // ---------------------------------------------------------------- bringing it to work
+
+static void set_up_interrupts(struct e1000e *e)
+{
+	set(e, E_CTRL_EXT, get(e, E_CTRL_EXT) & ~CTRL_EXT_IAME);
+	set(e, E_IVAR, IVAR_ALL);
+	set(e, E_EIAC, CAUSE_RXQ0 | CAUSE_OTHER);
+	for (u32 i = 0; i < E_MESSAGES; i++)
+		set(e, E_EITR + 4 * i, EITR_GAP);
+}
 
 static void set_up_receive(struct e1000e *e)
 {
@@ -264,8 +290,9 @@ static void set_up_receive(struct e1000e *e)
 		e->rx[i].address = dma_address(e->rx_buffers + i * NET_BUFFER);
 		e->rx[i].status = 0;
 	}
-	e->rx_next = e->rx_given = 0;
+	e->rx_first = e->rx_next = e->rx_given = 0;
 	e->look = true;
+	e->other = false;
 	set(e, E_RDBAL, dma_address(e->rx));
 	set(e, E_RDBAH, dma_address(e->rx) >> 32);
 	set(e, E_RDLEN, RING);
@@ -273,6 +300,7 @@ static void set_up_receive(struct e1000e *e)
 	for (u32 i = 0; i < E_MTA_COUNT; i++)
 		set(e, E_MTA + 4 * i, 0);
 	set(e, E_RXCSUM, RXCSUM_IP | RXCSUM_TCP);
+	set(e, E_RFCTL, get(e, E_RFCTL) | RFCTL_ACK_DIS | RFCTL_ACKD);
 	set(e, E_RCTL, RCTL_EN | RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC);
 	set(e, E_RDT, ENTRIES - 1);
 }
@@ -329,7 +357,7 @@ static u64 recover(struct net_device *d, bool first)
 	set(e, E_ICR, get(e, E_ICR));
 	if (!read_address(e))
 		return fail(e, "its address is none");
-	set(e, E_IVAR, IVAR_ALL);
+	set_up_interrupts(e);
 	set_up_send(e);
 	set_up_receive(e);
 	set(e, E_CTRL, get(e, E_CTRL) | CTRL_SLU | CTRL_ASDE);
@@ -342,21 +370,27 @@ static void cut_off(struct net_device *d)
 }
 
 static const struct net_driver driver = {
-	room, put, put_whole, kick, sent, take, give, link, quiet, listen, recover, cut_off};
+	room, put, put_whole, kick, sent, ready, take, give, link, quiet, listen, recover, cut_off};
 
 // ---------------------------------------------------------------- finding it
 
 static bool make_rings(struct e1000e *e)
 {
-	struct irq_message m;
-
 	e->rx = dma_alloc(e->pci->domain, RING);
 	e->tx = dma_alloc(e->pci->domain, RING);
 	e->rx_buffers = dma_alloc(e->pci->domain, BUFFERS);
 	e->tx_buffers = dma_alloc(e->pci->domain, BUFFERS);
-	return e->rx && e->tx && e->rx_buffers && e->tx_buffers &&
-	       irq_alloc(net_device_cpu(), net_device_interrupt, &e->net, &m) >= 0 &&
-	       !pci_irq_set(e->pci, 0, &m);
+	return e->rx && e->tx && e->rx_buffers && e->tx_buffers;
+}
+
+static bool set_messages(struct e1000e *e)
+{
+	struct irq_message packets, other;
+
+	return pci_irq_count(e->pci) >= E_MESSAGES &&
+	       irq_alloc(net_device_cpu(), net_device_interrupt, &e->net, &packets) >= 0 &&
+	       irq_alloc(net_device_cpu(), link_interrupt, &e->net, &other) >= 0 &&
+	       !pci_irq_set(e->pci, 0, &packets) && !pci_irq_set(e->pci, 1, &other);
 }
 
 static void add(struct pci_function *f)
@@ -375,7 +409,7 @@ static void add(struct pci_function *f)
 		return;
 	}
 	pci_enable(f);
-	if (!make_rings(e)) {
+	if (!make_rings(e) || !set_messages(e)) {
 		log_line("e1000e: no memory or interrupts for it");
 		pci_disable(f);
 		return;

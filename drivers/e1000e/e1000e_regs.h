@@ -8,10 +8,13 @@ enum { // 10.2: offsets
 	E_CTRL = 0x0000,
 	E_STATUS = 0x0008,
 	E_EECD = 0x0010,
+	E_CTRL_EXT = 0x0018,
 	E_ICR = 0x00C0,
 	E_IMS = 0x00D0,
 	E_IMC = 0x00D8,
+	E_EIAC = 0x00DC,
 	E_IVAR = 0x00E4,
+	E_EITR = 0x00E8, // one for each message
 	E_RCTL = 0x0100,
 	E_TCTL = 0x0400,
 	E_RDBAL = 0x2800,
@@ -25,6 +28,7 @@ enum { // 10.2: offsets
 	E_TDH = 0x3810,
 	E_TDT = 0x3818,
 	E_RXCSUM = 0x5000,
+	E_RFCTL = 0x5008,
 	E_MTA = 0x5200, // 128 registers
 	E_RAL = 0x5400,
 	E_RAH = 0x5404,
@@ -54,15 +58,24 @@ enum { // 10.2: offsets
 #define RAH_VALID BIT(31)
 
 // Interrupt causes, 10.2.4.1.
-#define CAUSE_LSC   BIT(2) // the link has changed
-#define CAUSE_RXO   BIT(6) // no buffers were left
-#define CAUSE_RXT0  BIT(7)
-#define CAUSE_RXQ0  BIT(20)
-#define CAUSE_OTHER BIT(24)
-#define CAUSES      (CAUSE_LSC | CAUSE_RXO | CAUSE_RXT0 | CAUSE_RXQ0 | CAUSE_OTHER)
+#define CAUSE_LSC   BIT(2)  // the link has changed
+#define CAUSE_RXO   BIT(6)  // no buffers were left
+#define CAUSE_RXQ0  BIT(20) // packets have come
+#define CAUSE_OTHER BIT(24) // one of the first two
 
-// Receive queue 0 and other causes raise message 0, 10.2.4.9.
-#define IVAR_ALL (BIT(3) | BIT(19))
+// Two messages, 10.2.4.9: 0 for packets of queue 0, 1 for what is not a queue's.
+#define E_MESSAGES 2u
+#define IVAR_ALL   (BIT(3) | BIT(16) | BIT(19))
+
+// A message is sent no sooner than so many times 256 ns after the one before it, 10.2.4.6.
+#define EITR_GAP 200u
+
+#define CTRL_EXT_IAME                                                                              \
+	BIT(27) // 10.2.2.5; what IMS and ICR do by themselves: here only what EIAC says
+
+#define RFCTL_ACK_DIS                                                                              \
+	BIT(12) // 10.2.5.16: acknowledgements and small packets are no causes of their own
+#define RFCTL_ACKD BIT(13)
 
 struct e1000e_rx { // 7.1.4, legacy
 	u64 address;

@@ -51,6 +51,8 @@ static int set_interrupts(struct nvme *n)
 		err = pci_irq_set(n->pci, one ? 0 : i + 1, &m);
 		if (err)
 			return err;
+		if (!one)
+			block_hot_init(&n->queues[i]->block, pcpus[i]);
 	}
 	return 0;
 }

@@ -76,6 +76,9 @@ void nvme_ring_reset(struct nvme_ring *r);
 void nvme_ring_put(struct nvme_ring *r, const struct nvme_command *c);
 void nvme_ring_ring(const struct nvme *n, const struct nvme_ring *r);
 
+// Is there a completion that was not taken?
+bool nvme_ring_ready(const struct nvme_ring *r);
+
 // The next completion, copied; false: none. nvme_ring_took tells the device how far we are.
 bool nvme_ring_take(struct nvme_ring *r, struct nvme_completion *out);
 void nvme_ring_took(const struct nvme *n, const struct nvme_ring *r);

@@ -85,7 +85,7 @@ static void kick(struct block_queue *queue)
 }
 
 // At most as many as the ring has; the device cannot keep us here.
-static void take_completions(struct nvme_queue *q)
+static u32 take_completions(struct nvme_queue *q)
 {
 	struct nvme_completion c;
 	u32 taken = 0;
@@ -104,16 +104,33 @@ static void take_completions(struct nvme_queue *q)
 	}
 	if (taken)
 		nvme_ring_took(q->controller, &q->ring);
+	return taken;
 }
 
 void nvme_interrupt(void *queue)
 {
 	struct nvme_queue *q = queue;
+	u32 taken = 0;
 
 	spin_lock(&q->block.lock);
 	if (!q->block.stopped)
-		take_completions(q);
+		taken = take_completions(q);
 	block_queue_end(&q->block);
+	if (taken)
+		block_heat(&q->block);
+}
+
+static bool ready(const struct block_queue *queue)
+{
+	return nvme_ring_ready(&container_of(queue, const struct nvme_queue, block)->ring);
+}
+
+// Its message is that of its number, as message 0 is the admin queue's.
+static void mask(struct block_queue *queue, bool on)
+{
+	struct nvme_queue *q = of(queue);
+
+	pci_irq_mask(q->controller->pci, q->ring.number, on);
 }
 
 // NVMe 1.4, 5.1. Its answer is left in the ring until the next one is sent; what counts is the answer of
@@ -152,7 +169,8 @@ static bool expire(struct block_queue *queue, struct block_request *r)
 	return false;
 }
 
-const struct block_driver nvme_driver = {start, kick, expire, nvme_recover, nvme_cut_off};
+const struct block_driver nvme_driver = {
+	start, kick, expire, ready, nvme_interrupt, mask, nvme_recover, nvme_cut_off};
 
 void nvme_queue_reset(struct nvme_queue *q)
 {

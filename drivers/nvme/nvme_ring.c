@@ -41,6 +41,11 @@ void nvme_ring_ring(const struct nvme *n, const struct nvme_ring *r)
 	mmio_write32(doorbell(n, r, 0), r->tail);
 }
 
+bool nvme_ring_ready(const struct nvme_ring *r)
+{
+	return (r->cq[r->head].status & 1) == r->phase;
+}
+
 bool nvme_ring_take(struct nvme_ring *r, struct nvme_completion *out)
 {
 	volatile struct nvme_completion *c = &r->cq[r->head];

@@ -231,7 +231,8 @@ static void cut_off(struct block_controller *c)
 	pci_disable(container_of(c, struct disk, block)->function.pci);
 }
 
-static const struct block_driver driver = {start, kick, expire, recover, cut_off};
+static const struct block_driver driver = {
+	.start = start, .kick = kick, .expire = expire, .recover = recover, .cut_off = cut_off};
 
 // ---------------------------------------------------------------- finding it
 

@@ -38,10 +38,10 @@ struct nic {
 	struct vfunc function;
 	u32 steps; // of a reset
 	struct queue rx;
-	struct queue tx; // the card's lock
-	u64 with;        // slots of tx that the card has, a bit each
-	u32 slot;        // of rx: given by take
-	u64 strange;     // came back without having been given
+	struct queue tx;            // the card's lock
+	u64 with;                   // slots of tx that the card has, a bit each
+	u32 taken[NET_TURN], takes; // slots of rx, until give
+	u64 strange;                // came back without having been given
 };
 
 static struct nic *of(struct net_device *d)
@@ -112,24 +112,30 @@ static u32 sent(struct net_device *d)
 
 // ---------------------------------------------------------------- receiving
 
+static bool ready(const struct net_device *d)
+{
+	return vring_more(&container_of(d, const struct nic, net)->rx.ring);
+}
+
 // A slot that the card names twice is given to it twice: it then overwrites what it has sent itself.
 static bool take(struct net_device *d, struct net_received *r)
 {
 	struct nic *n = of(d);
-	u32 len;
+	u32 slot, len;
 
-	for (u32 i = 0; i < NET_TURN && vring_take_length(&n->rx.ring, &n->slot, &len); i++) {
-		if (n->slot >= n->rx.ring.entries) {
+	for (u32 i = 0; i < NET_TURN && vring_take_length(&n->rx.ring, &slot, &len); i++) {
+		if (slot >= n->rx.ring.entries) {
 			n->strange++;
 			continue;
 		}
 		if (len >= HEADER && len <= NET_BUFFER) {
 			*r = (struct net_received){
-				.at = buffer(&n->rx, n->slot) + HEADER, .len = len - HEADER};
+				.at = buffer(&n->rx, slot) + HEADER, .len = len - HEADER};
+			n->taken[n->takes++] = slot;
 			return true;
 		}
 		d->count.in_bad++;
-		hand_over(&n->rx, n->slot, NET_BUFFER, VIRTIO_WRITE);
+		hand_over(&n->rx, slot, NET_BUFFER, VIRTIO_WRITE);
 	}
 	return false;
 }
@@ -138,7 +144,11 @@ static void give(struct net_device *d)
 {
 	struct nic *n = of(d);
 
-	hand_over(&n->rx, n->slot, NET_BUFFER, VIRTIO_WRITE);
+	if (!n->takes)
+		return;
+	for (u32 i = 0; i < n->takes; i++)
+		hand_over(&n->rx, n->taken[i], NET_BUFFER, VIRTIO_WRITE);
+	n->takes = 0;
 	vring_kick(&n->rx.ring);
 }
 
@@ -223,7 +233,7 @@ static void cut_off(struct net_device *d)
 }
 
 static const struct net_driver driver = {
-	room, put, NULL, kick, sent, take, give, link, quiet, listen, recover, cut_off};
+	room, put, NULL, kick, sent, ready, take, give, link, quiet, listen, recover, cut_off};
 
 // ---------------------------------------------------------------- finding it
 

@@ -117,6 +117,8 @@ static bool module(struct parser *p, struct bundle_vm *vm)
 
 static bool parse_vm_begin(struct parser *p, struct bundle_vm *vm)
 {
+	if (vm->is_root)
+		p->value = p->key; // its name
 	if (!name_legal(p->value))
 		return fail(p, "a name of 1 to 31 of a-z, 0-9 and - was expected");
 	for (unsigned i = 0; i < p->out->count; i++)
@@ -189,8 +191,9 @@ static bool parse_vm(struct parser *p, struct bundle_vm *vm)
 	if (!parse_number(p->value, 10, BIT(40), &vm->memory) || !vm->memory ||
 		!IS_ALIGNED(vm->memory, MiB))
 		return fail(p, "memory in bytes, a multiple of 1 MiB up to 1 TiB, was expected");
-	if (!expect(p, "vcpus", "vcpus was expected") ||
-		!number32(p, 1, BUNDLE_MAX_VCPUS, &vm->vcpus, "vcpus of 1 to 64 was expected"))
+	if (!vm->is_root && (!expect(p, "vcpus", "vcpus was expected") ||
+				    !number32(p, 1, BUNDLE_MAX_VCPUS, &vm->vcpus,
+					    "vcpus of 1 to 64 was expected")))
 		return false;
 	if (!parse_files(p, vm) || !parse_share(p, vm) || !parse_io(p, vm))
 		return false;
@@ -210,10 +213,16 @@ static bool parse_all(struct parser *p)
 	if (!next_line(p) || !is_key(p, "mezzanine-bundle") || strcmp(p->value, "1") != 0)
 		return fail(p, "\"" BUNDLE_MAGIC_LINE "\" was expected");
 	while (p->next < p->end) {
+		struct bundle_vm *vm = &p->out->vms[p->out->count];
+
 		if (p->out->count == BUNDLE_MAX_VMS)
 			return fail(p, "at most 64 VMs");
-		if (!expect(p, "vm", "vm was expected") ||
-			!parse_vm(p, &p->out->vms[p->out->count]))
+		if (!next_line(p))
+			return false;
+		vm->is_root = !p->out->count && is_key(p, "root") && !*p->value;
+		if (!vm->is_root && !is_key(p, "vm"))
+			return fail(p, "vm was expected");
+		if (!parse_vm(p, vm))
 			return false;
 		p->out->count++;
 	}
@@ -231,7 +240,7 @@ static bool config_member(const void *data, size_t size, struct cpio_member *m, 
 }
 
 // As many VMs as the text has lines that could begin one, so that the memory is bounded by the
-// text.
+// text; beside them the root VM, and what a wrong line would begin.
 static unsigned count_vms(const u8 *text, size_t size)
 {
 	unsigned n = 0;
@@ -247,7 +256,7 @@ size_t bundle_memory(const void *data, size_t size, const char **why)
 
 	if (!config_member(data, size, &m, why))
 		return 0;
-	return (count_vms(m.data, m.size) + 1) * sizeof(struct bundle_vm) + m.size + 1;
+	return (count_vms(m.data, m.size) + 2) * sizeof(struct bundle_vm) + m.size + 1;
 }
 
 int bundle_parse(struct bundle *out, const void *data, size_t size, void *memory, const char **why)
@@ -259,7 +268,7 @@ int bundle_parse(struct bundle *out, const void *data, size_t size, void *memory
 	if (!config_member(data, size, &m, why))
 		return -1;
 	out->vms = memory;
-	out->text = (char *)memory + (count_vms(m.data, m.size) + 1) * sizeof(struct bundle_vm);
+	out->text = (char *)memory + (count_vms(m.data, m.size) + 2) * sizeof(struct bundle_vm);
 	memcpy(out->text, m.data, m.size);
 	p.next = out->text;
 	p.end = out->text + m.size;

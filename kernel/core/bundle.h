@@ -26,8 +26,9 @@ struct bundle_vm {
 	const struct bundle *bundle; // it is in
 	char *name;                  // names and command lines are within `text` of the bundle
 	char *cmdline;
-	u64 memory; // bytes
-	u32 vcpus;
+	bool is_root; // it owns the machine's devices (micro); always the first
+	u64 memory;   // bytes
+	u32 vcpus;    // 0: as many as the machine has CPUs (root VM)
 	u32 weight;
 	u32 cap;      // percent of one CPU, 0: none
 	u64 affinity; // mask of CPUs, 0: all

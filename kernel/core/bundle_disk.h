@@ -3,8 +3,7 @@
 #pragma once
 
 #include "kernel/core/bundle.h"
-
-enum bundle_disk_mode { BUNDLE_DISK_RW, BUNDLE_DISK_RO, BUNDLE_DISK_SNAPSHOT };
+#include "kernel/core/disk_line.h"
 
 struct bundle_disk {
 	enum bundle_disk_mode mode;

@@ -26,6 +26,7 @@ typedef u16 info_t;
 struct block {
 	struct list link;
 	u8 state;
+	bool mixed;             // BROKEN: not all of it is RAM
 	info_t info;            // WHOLE: of all its frames
 	u16 free_count;         // BROKEN: bits set in `free`
 	u64 free[BLOCK_WORDS];  // BROKEN: its free frames
@@ -141,6 +142,15 @@ void frame_init(hpa_t end, void *pool)
 		list_init(&blocks[i].link);
 }
 
+// A broken block that has free frames now. Mixed ones stand behind the others.
+static void block_enlist_partial(struct block *b)
+{
+	if (b->mixed)
+		list_push_back(&partial, &b->link);
+	else
+		list_push_front(&partial, &b->link);
+}
+
 // Turns a whole block that is in no list into frames, all with the block's type and owner. Free ones become free.
 static void block_break(struct block *b)
 {
@@ -152,8 +162,9 @@ static void block_break(struct block *b)
 	b->state = BLOCK_BROKEN;
 	b->free_count = is_free ? BLOCK_FRAMES : 0;
 	memset(b->free, is_free ? 0xff : 0, sizeof(b->free));
+	b->mixed = info_type(b->info) == FRAME_RESERVED;
 	if (is_free)
-		list_push_front(&partial, &b->link);
+		block_enlist_partial(b);
 	else
 		memset(b->clean, 0, sizeof(b->clean));
 }
@@ -213,6 +224,23 @@ static unsigned frame_pick(const struct block *b)
 	panic("a block in the list of partly used ones has no free frame");
 }
 
+// Lock held. A broken block with a free frame; NULL: there is no memory. Guests' frames come out of blocks that are RAM
+// throughout, if they can, as somebody may want to treat such a block as a whole (frame.h).
+static struct block *block_for_frame(info_t info)
+{
+	bool guest = info_type(info) == FRAME_GUEST;
+	struct block *b = guest ? list_first(&partial, struct block, link)
+				: list_last(&partial, struct block, link);
+
+	if (b && !(guest && b->mixed))
+		return b;
+	b = block_take(&dirty, &clean); // clean ones are worth more as whole blocks
+	if (!b)
+		return list_first(&partial, struct block, link); // freed while we waited
+	block_break(b);
+	return b;
+}
+
 static hpa_t alloc_4k(info_t info)
 {
 	struct block *b;
@@ -221,14 +249,7 @@ static hpa_t alloc_4k(info_t info)
 	hpa_t a;
 
 	spin_lock(&lock);
-	b = list_first(&partial, struct block, link);
-	if (!b) {
-		b = block_take(&dirty, &clean); // clean ones are worth more as whole blocks
-		if (b)
-			block_break(b);
-		else
-			b = list_first(&partial, struct block, link); // freed while we waited
-	}
+	b = block_for_frame(info);
 	if (!b) {
 		spin_unlock(&lock);
 		return HPA_NONE;
@@ -273,6 +294,47 @@ hpa_t frame_alloc(u16 owner, enum frame_type type, enum frame_order order)
 	return order == ORDER_2M ? alloc_2m(info) : alloc_4k(info);
 }
 
+// Lock held.
+static bool is_free_block(const struct block *b)
+{
+	return b->state == BLOCK_WHOLE && info_type(b->info) == FRAME_FREE;
+}
+
+bool frame_is_free_block(hpa_t a)
+{
+	bool is_free;
+
+	ASSERT(IS_ALIGNED(a.v, BLOCK_SIZE));
+	spin_lock(&lock);
+	is_free = is_free_block(block_of(a));
+	spin_unlock(&lock);
+	return is_free;
+}
+
+bool frame_claim(hpa_t a, u16 owner)
+{
+	struct block *b = block_of(a);
+	bool is_free;
+
+	ASSERT(IS_ALIGNED(a.v, BLOCK_SIZE));
+	spin_lock(&lock);
+	is_free = is_free_block(b);
+	while (is_free && list_empty(&b->link)) { // a CPU scrubs it
+		spin_unlock(&lock);
+		cpu_relax();
+		spin_lock(&lock);
+	}
+	if (is_free) {
+		list_remove(&b->link);
+		free_frames -= BLOCK_FRAMES;
+		clean_frames -= clean_count(b);
+		owned[owner] += BLOCK_FRAMES;
+		b->info = info_make(owner, FRAME_GUEST);
+	}
+	spin_unlock(&lock);
+	return is_free;
+}
+
 // Lock held. A frame of a broken block becomes free, content unknown; the last one makes the block whole again.
 static void frame_put(struct block *b, unsigned i)
 {
@@ -281,7 +343,7 @@ static void frame_put(struct block *b, unsigned i)
 	bit_clear(b->clean, i);
 	free_frames++;
 	if (b->free_count++ == 0)
-		list_push_front(&partial, &b->link);
+		block_enlist_partial(b);
 	if (b->free_count == BLOCK_FRAMES) {
 		list_remove(&b->link);
 		b->state = BLOCK_WHOLE;

@@ -2,7 +2,8 @@
 // The frame allocator: all RAM of the machine in 4 KiB frames and 2 MiB blocks, each frame with
 // owner and type.
 //
-// A block of 2 MiB is whole and free (scrubbed or dirty), whole and used, or broken into frames.
+// A block of 2 MiB is whole and free (scrubbed or dirty), whole and used, or broken into frames. A frame of a guest lies in a
+// block that is RAM throughout as long as there are such ones: the root VM's Linux knows memory of others by blocks.
 // What is given out is always zero: scrubbing is done ahead of need by idle CPUs
 // (frame_scrub_slice), or else at allocation. The bookkeeping takes 2 bytes a frame and about 160
 // bytes a block (1.1 MiB for 2 GiB of RAM).
@@ -33,6 +34,11 @@ void frame_add_range(hpa_t start, hpa_t end);
 
 // One frame or one block, zeroed, for the owner; HPA_NONE when there is none. Takes LOCK_FRAME.
 hpa_t frame_alloc(u16 owner, enum frame_type type, enum frame_order order);
+
+// The free block of 2 MiB at `a` for the owner, whatever is in it; false: not all of it is free. Waits while it is being
+// scrubbed. Boot only.
+bool frame_claim(hpa_t a, u16 owner);
+bool frame_is_free_block(hpa_t a); // for the moment
 
 // Gives back what frame_alloc gave with the same order, or a frame out of a block that was taken
 // whole.

@@ -46,7 +46,7 @@ _Noreturn void mezz_main(const struct boot_info *info)
 	log_line("Mezzanine, %s model, %u CPUs", model_name, pcpu_count);
 	trace_init();
 	cpuid_init();
-	model_init();
+	model_init(info);
 	vm_keys_register();
 	read_bundle(info);
 	log_line(

@@ -4,13 +4,17 @@
 
 #include "lib/types.h"
 
+struct boot_info;
 struct load;
 struct vm;
 
 extern const char *const model_name; // "micro" or "mono"
 
-// Once at start, before VMs are made.
-void model_init(void);
+// Once at start, before VMs are made. What info points to stays.
+void model_init(const struct boot_info *info);
+
+// The root VM is being built: gives it the machine, memory, and a number of vcpus. NULL, or why it cannot be.
+const char *model_root_create(struct vm *vm);
 
 // A VM is being built; its memory, vcpus and PC are there. NULL, or why it cannot be.
 const char *model_vm_create(struct vm *vm);
@@ -27,6 +31,9 @@ void model_vm_destroy(struct vm *vm);
 
 // On WORK_MODEL, no lock held: what the model has posted to this CPU. Bounded.
 void model_work(void);
+
+// The CPU has nothing to run and no work: a short look for what the model expects soon. True: once more, instead of sleep.
+bool model_idle(void);
 
 // A format of kernel/vm/loader_parts.h that only this model can start. -ENOEXEC: it is not of such a format.
 int model_load(struct load *l);

@@ -29,6 +29,10 @@ static void do_work(u64 work)
 static void idle(struct pcpu *p)
 {
 	while (!READ_ONCE(p->work)) {
+		if (model_idle()) {
+			arch_take_interrupts();
+			continue;
+		}
 		if (p->timer_armed - time_now() <= time_from_ns(QUIET_NS) || !frame_scrub_slice()) {
 			arch_idle();
 			return;

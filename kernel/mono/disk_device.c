@@ -4,7 +4,7 @@
 // A request goes down in pieces of as many physical segments as fit, one piece at a time. What is in flight cannot be
 // called back: a reset of the virtual disk, and the end of the VM, wait for it (the block layer's time-outs bound that).
 #include "kernel/mono/disk.h"
-#include "kernel/mono/disk_wait.h"
+#include "kernel/mono/guest_wait.h"
 
 #include "devices/host_kernel/host_kernel.h"
 #include "devices/virtio_blk.h"
@@ -40,7 +40,7 @@ struct device {
 	struct block_series series;
 	u32 untold; // pieces that are done, and their series is not over
 	struct host host;
-	struct disk_wait wait;
+	struct guest_wait wait;
 	bool settled;              // nothing was written since the last flush of ours
 	struct block_request last; // that flush
 	bool settling;             // it is under way
@@ -176,7 +176,7 @@ static void flight_end(struct flight *f, enum host_block_status status)
 
 	f->next = f->device->spare;
 	f->device->spare = f;
-	disk_wait_end(&f->device->wait);
+	guest_wait_end(&f->device->wait);
 	r->done(r, status);
 }
 
@@ -204,7 +204,7 @@ static void piece_done(struct block_request *below, int err)
 	spin_unlock(&vm->lock);
 }
 
-static void tell(struct disk_wait *w)
+static void tell(struct guest_wait *w)
 {
 	w->telling = true;
 	disk_idle(&container_of(w, struct device, wait)->block);
@@ -219,7 +219,7 @@ static void series_over(struct block_series *s, u32 told)
 
 	spin_lock(&vm->lock);
 	d->untold -= told;
-	if (!disk_wait_hold(&d->wait))
+	if (!guest_wait_hold(&d->wait))
 		tell(&d->wait);
 	if (READ_ONCE(vm->finishable)) // the reaper may have waited for this
 		pcpu_post(this_pcpu(), WORK_REAP);
@@ -239,7 +239,7 @@ static void submit(struct host_block *b, struct host_block_request *r)
 		return;
 	}
 	d->spare = f->next;
-	disk_wait_begin(&d->wait);
+	guest_wait_begin(&d->wait);
 	if (r->op != HOST_BLOCK_READ && r->op != HOST_BLOCK_FLUSH)
 		d->settled = false;
 	f->above = r;
@@ -253,7 +253,7 @@ static void submit(struct host_block *b, struct host_block_request *r)
 static void commit(struct host_block *b)
 {
 	block_commit(device_of(b)->dev);
-	disk_wait_commit(&device_of(b)->wait);
+	guest_wait_commit(&device_of(b)->wait);
 }
 
 static void cancel(struct host_block *b)
@@ -281,7 +281,7 @@ static bool settle(struct host_block *b)
 {
 	struct device *d = device_of(b);
 
-	disk_wait_stop(&d->wait);
+	guest_wait_stop(&d->wait);
 	if (d->untold)
 		return false;
 	if (d->settled || d->settling)
@@ -300,7 +300,7 @@ static void destroy(struct host_block *b)
 {
 	struct device *d = device_of(b);
 
-	disk_wait_destroy(&d->wait);
+	guest_wait_destroy(&d->wait);
 	block_close(d->dev, d->write);
 	kmem_free(d, sizeof(*d));
 }
@@ -323,7 +323,7 @@ static void device_init(struct device *d, struct vm *vm, struct block_device *de
 	d->settled = true;
 	d->series.over = series_over;
 	d->host.vm = vm;
-	disk_wait_init(&d->wait, vm, &d->host, tell);
+	guest_wait_init(&d->wait, vm, &d->host, GUEST_WAIT_NS, tell);
 	d->block = (struct host_block){.ops = &device_ops,
 		.vm = vm,
 		.info = {

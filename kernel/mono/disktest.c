@@ -161,6 +161,7 @@ static bool run(const struct phase *p)
 	while (test.ended < count) {
 		give(count);
 		timer_run(TIMER_NEVER);
+		block_look();
 		arch_take_interrupts();
 		if (time_to_ns(time_now() - start) > END_NS)
 			break;

@@ -3,6 +3,7 @@
 #include "kernel/core/model.h"
 #include "drivers/ahci/ahci.h"
 #include "drivers/amd_iommu/amd_iommu.h"
+#include "drivers/block.h"
 #include "drivers/e1000e/e1000e.h"
 #include "drivers/net.h"
 #include "drivers/nvme/nvme.h"
@@ -10,8 +11,9 @@
 #include "drivers/virtio/virtio_disk.h"
 #include "drivers/virtio/virtio_nic.h"
 #include "kernel/core/log.h"
+#include "kernel/x86/cpu.h"
 #include "kernel/mono/balloon.h"
-#include "kernel/mono/disk_wait.h"
+#include "kernel/mono/guest_wait.h"
 #include "kernel/mono/disks.h"
 #include "kernel/mono/disktest.h"
 #include "kernel/mono/firmware.h"
@@ -22,8 +24,9 @@
 
 const char *const model_name = "mono";
 
-void model_init(void)
+void model_init(const struct boot_info *info)
 {
+	(void)info;
 	log_line("model: mono, I/O is the kernel's");
 	log_line("pci: %u functions", pci_scan());
 	amd_iommu_init();
@@ -36,6 +39,12 @@ void model_init(void)
 	reachtest_run();
 	nics_init();
 	rng_init();
+}
+
+const char *model_root_create(struct vm *vm)
+{
+	(void)vm;
+	return "the mono model has no root VM: its kernel drives the devices";
 }
 
 const char *model_vm_create(struct vm *vm)
@@ -65,10 +74,21 @@ void model_vm_destroy(struct vm *vm)
 	nvram_destroy(vm);
 }
 
+// PAUSE makes QEMU take its big lock, for which its devices then wait (docs/emulator.md).
+bool model_idle(void)
+{
+	bool net = net_devices_idle(), again = block_look() || net;
+
+	if (again && !cpu_info.emulated)
+		cpu_relax();
+	return again;
+}
+
 void model_work(void)
 {
 	balloon_work();
 	net_devices_work();
+	block_look();
 	nics_work();
-	disk_wait_work();
+	guest_wait_work();
 }

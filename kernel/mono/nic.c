@@ -43,6 +43,20 @@ void host_net_room(struct host_net *n)
 	nic_post(n->index);
 }
 
+// The guest's lock is held; it has been given frames.
+static void nic_tell(struct host_net *n)
+{
+	if (n->wait.in_flight)
+		WRITE_ONCE(n->wait.in_flight, 0);
+	if (!guest_wait_hold(&n->wait))
+		virtio_net_receive_end(&n->dev);
+}
+
+static void nic_told_late(struct guest_wait *w)
+{
+	virtio_net_receive_end(&container_of(w, struct host_net, wait)->dev);
+}
+
 // true: there may be more.
 static bool nic_drain(struct host_net *n)
 {
@@ -60,7 +74,7 @@ static bool nic_drain(struct host_net *n)
 		n->packet = 0;
 		net_inbox_next(&n->inbox);
 	}
-	virtio_net_receive_end(&n->dev);
+	nic_tell(n);
 	spin_unlock(&n->vm->lock);
 	return more;
 }
@@ -187,7 +201,7 @@ static bool nic_hand_over(struct host_net *n, const struct net_frame *f, bool *l
 	*later = taken && f->length > NET_PACKET_MAX && sending[this_pcpu()->id] &&
 		 vm_is_here(n->vm);
 	if (!*later)
-		virtio_net_receive_end(&n->dev);
+		nic_tell(n);
 	return taken || kept;
 }
 
@@ -216,6 +230,20 @@ void host_net_send(struct host_net *n, const struct net_frame *f)
 	sending[this_pcpu()->id] = n;
 	nic_switch_input(n->sw, &n->port, f);
 	sending[this_pcpu()->id] = NULL;
+}
+
+// A single packet that will be answered: the guest may have nothing to do until then.
+void nics_sent_outside(const struct net_frame *f)
+{
+	struct host_net *n = sending[this_pcpu()->id];
+
+	if (!n || net_is_bare_ack(f))
+		return;
+	if (n->wait.in_flight < 2)
+		guest_wait_begin(&n->wait);
+	if (f->offload.gso_type && n->wait.in_flight < 2)
+		guest_wait_begin(&n->wait);
+	guest_wait_commit(&n->wait);
 }
 
 // ---------------------------------------------------------------- link
@@ -325,6 +353,7 @@ static const char *nic_make(struct vm *vm, unsigned number, const char *text, st
 	n->host.vm = vm;
 	n->owed.rest.fn = owed_rest;
 	timer_init(&n->owed.timer, owed_late);
+	guest_wait_init(&n->wait, vm, &n->host, GUEST_WAIT_NET_NS, nic_told_late);
 	why = attach(n, &c);
 	if (why)
 		return why;
@@ -379,8 +408,10 @@ static void nic_destroy(struct host_net *n)
 	spin_lock(&n->vm->lock);
 	virtio_reset(&n->dev.dev);
 	owed_pay(n);
+	guest_wait_stop(&n->wait);
 	spin_unlock(&n->vm->lock);
 	timer_cancel_sync(&n->owed.timer);
+	guest_wait_destroy(&n->wait);
 	virtio_net_destroy(&n->dev);
 	nic_free(n);
 }

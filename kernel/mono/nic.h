@@ -11,6 +11,7 @@
 #include "devices/host_kernel/host_kernel.h"
 #include "devices/virtio_net.h"
 #include "kernel/core/timer.h"
+#include "kernel/mono/guest_wait.h"
 #include "kernel/mono/nics.h"
 #include "net/config.h"
 #include "net/inbox.h"
@@ -48,6 +49,7 @@ struct host_net {
 	struct net_inbox inbox; // producer: the switch's lock; consumer: nic_drain
 	u32 packet;             // consumer: packets of the oldest frame that were taken already
 	struct nic_owed owed;   // as a sender
+	struct guest_wait wait; // for an answer from outside; two in flight stand for any number
 	u8 *ring;
 	struct virtio_net dev;
 	struct virtio_pci pci;

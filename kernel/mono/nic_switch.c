@@ -138,13 +138,13 @@ static void show_card(const struct net_device *d)
 {
 	const struct net_device_counters *c = &d->count;
 
-	log_line(
-		"card %s: link %s, sent %llu packets %llu bytes, received %llu packets %llu bytes; "
-		"no room %llu, bad %llu, resets %llu",
+	log_line("card %s: link %s, sent %llu packets %llu bytes, received %llu packets %llu bytes "
+		 "in %llu frames; no room %llu, bad %llu, resets %llu",
 		d->name, d->link ? "up" : "down", (unsigned long long)c->out_packets,
 		(unsigned long long)c->out_bytes, (unsigned long long)c->in_packets,
-		(unsigned long long)c->in_bytes, (unsigned long long)c->out_full,
-		(unsigned long long)c->in_bad, (unsigned long long)c->resets);
+		(unsigned long long)c->in_bytes, (unsigned long long)c->in_frames,
+		(unsigned long long)c->out_full, (unsigned long long)c->in_bad,
+		(unsigned long long)c->resets);
 }
 
 // The list's lock keeps a switch there; its own keeps the ports.

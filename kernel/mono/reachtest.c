@@ -51,6 +51,7 @@ static bool transfer(enum block_op op, bool unreachable)
 		if (time_to_ns(time_now() - start) > END_NS)
 			return false;
 		timer_run(TIMER_NEVER);
+		block_look();
 		arch_take_interrupts();
 	}
 	return true;

@@ -19,7 +19,11 @@ static struct uplink uplinks[NET_DEVICES];
 // From the switch, with its lock held.
 static bool uplink_deliver(struct net_port *p, const struct net_frame *f)
 {
-	return net_device_send(container_of(p, struct uplink, port)->device, f);
+	bool ok = net_device_send(container_of(p, struct uplink, port)->device, f);
+
+	if (ok)
+		nics_sent_outside(f);
+	return ok;
 }
 
 static void uplink_receive(struct net_device *d, const struct net_frame *f)

@@ -114,11 +114,13 @@ static struct cpuid features_1(struct vcpu *v)
 	u32 n = v->vm->vcpu_count;
 	struct cpuid r = leaf1;
 
-	r.ebx = (r.ebx & 0xff00) | MIN(n, 255u) << 16 | v->id << 24;
+	r.ebx = (r.ebx & 0xff00) | MIN(n, 255u) << 16 | vcpu_apic_id(v) << 24;
 	r.ecx |= (u32)(F1_ECX_X2APIC | F1_ECX_DEADLINE | F1_ECX_HYPERVISOR);
 	if (guest_features.xsave && (hvm->reg_get(v, HVM_CR4) & CR4_OSXSAVE))
 		r.ecx |= (u32)F1_ECX_OSXSAVE;
 	r.edx = (r.edx & ~(u32)F1_EDX_HTT) | (n > 1 ? (u32)F1_EDX_HTT : 0);
+	if (v->vm->machine) // its devices send messages to APICs that have 8 bits of a name
+		r.ecx &= ~(u32)F1_ECX_X2APIC;
 	if (!(v->lapic.base & APIC_BASE_ENABLED))
 		r.edx &= ~(u32)F1_EDX_APIC;
 	return r;
@@ -127,7 +129,7 @@ static struct cpuid features_1(struct vcpu *v)
 // Extended topology: one thread a core, all cores in one package.
 COLD static struct cpuid topology(struct vcpu *v, u32 subleaf)
 {
-	struct cpuid r = {.ecx = subleaf & 0xff, .edx = v->id};
+	struct cpuid r = {.ecx = subleaf & 0xff, .edx = vcpu_apic_id(v)};
 
 	if (subleaf == 0) {
 		r.ebx = 1;

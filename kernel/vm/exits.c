@@ -136,7 +136,8 @@ static void on_gmap_fault(struct vcpu *v, struct hvm_exit *exit)
 
 	TRACE(TRACE_FAULT, v->vm->id, v->id, addr, exit->fault.access);
 	if (!gmap_is_ram(&v->vm->gmap, addr)) {
-		access_mmio(v, exit);
+		if (!v->vm->machine || !v->vm->machine->map_device(v->vm, addr))
+			access_mmio(v, exit);
 		return;
 	}
 	if (gmap_populate(&v->vm->gmap, addr))

@@ -7,13 +7,14 @@
 #include "kernel/x86/hvm.h"
 #include "lib/errno.h"
 
-#define LEVELS    4
-#define ENTRIES   512
-#define ADDR_MASK 0x000ffffffffff000ull
-#define BLOCK     (2 * MiB)
-#define GROUP     (64 * KiB)
-#define GPA_END   BIT(48)
-#define PTE_WRITE 2ull // of a leaf, in both vendors' formats
+#define LEVELS     4
+#define ENTRIES    512
+#define ADDR_MASK  0x000ffffffffff000ull
+#define BLOCK      (2 * MiB)
+#define GROUP      (64 * KiB)
+#define GPA_END    BIT(48)
+#define PTE_WRITE  2ull    // of a leaf, in both vendors' formats
+#define PTE_DEVICE BIT(52) // ours, ignored by both: not memory of the kernel's direct map
 
 static u64 *table_at(hpa_t a)
 {
@@ -59,12 +60,19 @@ bool gmap_is_ram(const struct gmap *g, u64 gpa)
 	return range_of(g, gpa) != NULL;
 }
 
+u64 gmap_ram_left(const struct gmap *g, u64 gpa)
+{
+	const struct gmap_range *r = range_of(g, gpa);
+
+	return r ? r->end - gpa : 0;
+}
+
 static void table_free(u64 *table, int level)
 {
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		u64 pte = table[i];
 
-		if (!pte)
+		if (!pte || pte & PTE_DEVICE)
 			continue;
 		if (level > 0 && !(pte & hvm->pte_large))
 			table_free(table_at(entry_hpa(pte)), level - 1);
@@ -133,7 +141,8 @@ static bool populate_block(struct gmap *g, const struct gmap_range *r, u64 gpa, 
 	e = descend(g, e, gpa, level, 1);
 	if (!e)
 		return false;
-	block = frame_alloc(g->owner, FRAME_GUEST, ORDER_2M);
+	block = g->identity ? hpa(ALIGN_DOWN(gpa, BLOCK))
+			    : frame_alloc(g->owner, FRAME_GUEST, ORDER_2M);
 	if (hpa_is_none(block))
 		return false;
 	g->populated += ENTRIES;
@@ -152,7 +161,8 @@ static int populate_frame(struct gmap *g, u64 gpa)
 	e = descend(g, e, gpa, level, 0);
 	if (!e)
 		return -ENOMEM;
-	frame = frame_alloc(g->owner, FRAME_GUEST, ORDER_4K);
+	frame = g->identity ? hpa(ALIGN_DOWN(gpa, PAGE_SIZE))
+			    : frame_alloc(g->owner, FRAME_GUEST, ORDER_4K);
 	if (hpa_is_none(frame))
 		return -ENOMEM;
 	g->populated++;
@@ -196,13 +206,57 @@ void *gmap_ptr(struct gmap *g, u64 gpa)
 		int level;
 		u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, 0, &level)) : 0;
 
-		if (pte & PTE_WRITE)
+		if ((pte & (PTE_WRITE | PTE_DEVICE)) == PTE_WRITE)
 			return (u8 *)hpa_to_va(entry_hpa(pte)) +
 			       (gpa & (BIT(level_shift(level)) - 1));
 		if (gmap_populate(g, gpa))
 			return NULL;
 	}
 	return NULL;
+}
+
+bool gmap_map_device(struct gmap *g, u64 gpa, u64 size)
+{
+	bool whole = size == BLOCK && IS_ALIGNED(gpa, BLOCK);
+	u64 done = 0;
+
+	spin_lock(&g->lock);
+	while (done < size) {
+		int level;
+		u64 *e = find(g, gpa + done, whole, &level);
+
+		e = *e ? NULL : descend(g, e, gpa + done, level, whole);
+		if (!e)
+			break;
+		atomic_store(e, (gpa + done) | hvm->pte_leaf_rwx | PTE_DEVICE |
+					(whole ? hvm->pte_large : 0));
+		done += whole ? BLOCK : PAGE_SIZE;
+	}
+	spin_unlock(&g->lock);
+	return done >= size;
+}
+
+void gmap_unmap_device(struct gmap *g, u64 gpa, u64 size)
+{
+	int level;
+	u64 *e;
+
+	spin_lock(&g->lock);
+	e = find(g, gpa, size == BLOCK, &level);
+	if (*e & PTE_DEVICE && size == BIT(level_shift(level)))
+		atomic_store(e, 0);
+	spin_unlock(&g->lock);
+}
+
+void gmap_leaf(const struct gmap *g, u64 gpa, struct gmap_leaf *leaf)
+{
+	int level;
+	u64 pte = READ_ONCE(*find(g, gpa, 0, &level)), size = BIT(level_shift(level));
+
+	leaf->start = ALIGN_DOWN(gpa, size);
+	leaf->end = leaf->start + size;
+	leaf->at = pte ? entry_hpa(pte) : HPA_NONE;
+	leaf->device = pte & PTE_DEVICE;
 }
 
 static bool map_rom_page(struct gmap *g, u64 gpa, hpa_t frame)
@@ -247,7 +301,7 @@ void *gmap_look(const struct gmap *g, u64 gpa)
 	int level;
 	u64 pte = gpa < GPA_END ? READ_ONCE(*find(g, gpa, 0, &level)) : 0;
 
-	return pte & PTE_WRITE
+	return (pte & (PTE_WRITE | PTE_DEVICE)) == PTE_WRITE
 		       ? (u8 *)hpa_to_va(entry_hpa(pte)) + (gpa & (BIT(level_shift(level)) - 1))
 		       : NULL;
 }

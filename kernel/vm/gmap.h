@@ -26,6 +26,7 @@ struct gmap {
 	hpa_t root;
 	struct gmap_range ram[GMAP_RANGES];
 	unsigned ranges;
+	bool identity; // RAM is where the machine has it, and taken already (root VM)
 	u64 populated; // frames of guest RAM, those unmapped and not yet released among them
 	u64 tables;    // frames of tables
 };
@@ -35,6 +36,8 @@ void gmap_add_ram(struct gmap *g, u64 start, u64 end); // before use
 void gmap_destroy(struct gmap *g); // gives back all frames; no CPU uses it any more
 
 bool gmap_is_ram(const struct gmap *g, u64 gpa);
+u64 gmap_ram_left(
+	const struct gmap *g, u64 gpa); // bytes from there to the end of its range; 0: no RAM
 
 // The address in the direct map of the byte at gpa, populated if need be; NULL: not RAM (a ROM is
 // none), or out of memory.
@@ -57,6 +60,22 @@ u64 gmap_unmap(struct gmap *g, u64 gpa, u64 end, struct gmap_gone *gone);
 
 // Nobody can reach it any more (kernel/mono/reclaim.h): its frames go back. Returns how many.
 u64 gmap_release(struct gmap *g, const struct gmap_gone *gone);
+
+// The machine's device memory at [gpa, gpa + size), whole pages or one 2 MiB block, for the guest alone: not reached by the
+// calls above. False: something is mapped there, or out of memory.
+bool gmap_map_device(struct gmap *g, u64 gpa, u64 size);
+
+// Takes out what gmap_map_device put in, all of it or none: on a vcpu once it has flushed (VCPU_FLUSH).
+void gmap_unmap_device(struct gmap *g, u64 gpa, u64 size);
+
+// What the map has for gpa now.
+struct gmap_leaf {
+	u64 start,
+		end; // guest-physical, of what the entry covers: a page, a block, or more where there is nothing
+	hpa_t at;    // where `start` is in the machine; HPA_NONE: nothing is mapped
+	bool device; // not the guest's RAM: by gmap_map_device
+};
+void gmap_leaf(const struct gmap *g, u64 gpa, struct gmap_leaf *leaf);
 
 // A guest touched RAM that is not there yet. 0; -EFAULT: not RAM; -ENOMEM.
 int gmap_populate(struct gmap *g, u64 gpa);

@@ -20,6 +20,8 @@ unsigned load_memory_map(const struct vm *vm, struct memory_entry map[static MEM
 {
 	unsigned n = 0;
 
+	if (vm->machine)
+		return vm->machine->memory_map(vm, map, MEMORY_ENTRIES);
 	map[n++] = (struct memory_entry){0, GPA_VGA_HOLE, MEMORY_RAM};
 	map[n++] = (struct memory_entry){GPA_VGA_END, GPA_BIOS_END - GPA_VGA_END, MEMORY_RESERVED};
 	if (vm->ram_low > GPA_BIOS_END)
@@ -34,7 +36,7 @@ unsigned load_memory_map(const struct vm *vm, struct memory_entry map[static MEM
 bool load_fits(const struct load *l, u64 start, u64 size)
 {
 	return start >= LOADER_KERNEL_MIN && start <= l->vm->ram_low &&
-	       size <= l->vm->ram_low - start;
+	       size <= l->vm->ram_low - start && size <= gmap_ram_left(&l->vm->gmap, start);
 }
 
 u64 load_low_take(struct load *l, u64 size)
@@ -162,8 +164,10 @@ int loader_load(struct vm *vm, const struct bundle_vm *config, const char **why)
 		.kernel = {config->kernel.data, config->kernel.size},
 		.low = LOADER_LOW_START,
 	};
-	int err = acpi_tables_write(vm, &l.rsdp);
+	int err = vm->machine ? 0 : acpi_tables_write(vm, &l.rsdp);
 
+	if (vm->machine)
+		l.rsdp = gpa(vm->machine->rsdp(vm));
 	if (err) {
 		*why = "out of memory for its ACPI tables";
 		return -ENOMEM;

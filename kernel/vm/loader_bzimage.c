@@ -169,7 +169,7 @@ static void fill_e820(const struct load *l, u8 *params)
 // Writes boot_params; the address or 0.
 static u64 put_params(struct load *l, struct linux_kernel *k)
 {
-	u8 params[0x400] = {0}; // the rest, up to PARAMS_SIZE, is zero
+	u8 params[0x600] = {0}; // the rest, up to PARAMS_SIZE, is zero
 	u64 room = load_low_take(l, PARAMS_SIZE);
 
 	if (!room || load_zero(l, room, PARAMS_SIZE)) {

@@ -32,7 +32,7 @@ struct memory_entry {
 
 #define MEMORY_RAM      1u
 #define MEMORY_RESERVED 2u
-#define MEMORY_ENTRIES  6u
+#define MEMORY_ENTRIES  32u
 
 // Fails with a reason: returns -EINVAL.
 int load_fail(struct load *l, const char *why);

@@ -249,6 +249,8 @@ static u32 io_read(struct vm *vm, u32 port, unsigned size)
 	const struct port_range *r = range_find(port);
 	u32 low;
 
+	if (vm->machine && !vm->machine->port_is_virtual((u16)port))
+		return vm->machine->port_read(vm, (u16)port, size);
 	if (range_takes(r, port, size))
 		return r->read(vm, (u16)port, size) & all_ones(size);
 	if (vpci_io_read(&vm->pc.pci, port, size, &low))
@@ -263,7 +265,9 @@ static void io_write(struct vm *vm, u32 port, unsigned size, u32 value)
 {
 	const struct port_range *r = range_find(port);
 
-	if (range_takes(r, port, size)) {
+	if (vm->machine && !vm->machine->port_is_virtual((u16)port)) {
+		vm->machine->port_write(vm, (u16)port, size, value & all_ones(size));
+	} else if (range_takes(r, port, size)) {
 		r->write(vm, (u16)port, size, value & all_ones(size));
 	} else if (!vpci_io_write(&vm->pc.pci, port, size, value) && size > 1) {
 		io_write(vm, port, size / 2, value);

@@ -88,6 +88,10 @@ static bool take_events(struct vcpu *v)
 		sched_vcpu_exit(&v->sched);
 		return false;
 	}
+	if (events & VCPU_PAUSE) {
+		sched_block(&v->sched);
+		return false;
+	}
 	if (events & VCPU_INIT)
 		take_init(v);
 	if (events & VCPU_SIPI)

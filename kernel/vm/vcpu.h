@@ -23,6 +23,7 @@ enum vcpu_event { // bits of vcpu->events
 	VCPU_FLUSH = 1 << 3, // drop cached translations, the processor's and ours
 	VCPU_STOP = 1 << 4,  // the VM is being stopped: leave
 	VCPU_LAPIC = 1 << 5, // look at the vlapic for something to inject
+	VCPU_PAUSE = 1 << 6, // the VM is paused: sleep until this is taken back
 };
 
 enum vcpu_mode { VCPU_RUN, VCPU_WAIT_SIPI };
@@ -49,7 +50,7 @@ struct vcpu {
 	u64 gpr[GPR_COUNT];  // o
 	u64 rip, rflags;     // o
 	struct vm *vm;       // c
-	u32 id;              // c: index in the VM; its APIC id
+	u32 id;              // c: index in the VM
 	enum vcpu_mode mode; // o
 	u64 events;          // a: set of enum vcpu_event
 	u64 deferred;        // o: those of them that wait for the guest to be able to take them

@@ -22,11 +22,16 @@
 #define SELECT_ARB     0x02u
 #define SELECT_ENTRY   0x10u
 
-#define VIOAPIC_VERSION (0x20u | (VIOAPIC_PINS - 1) << 16)
+#define VIOAPIC_VERSION 0x20u
 
 static struct vioapic *vioapic(struct vm *vm)
 {
 	return &vm->pc.ioapic;
+}
+
+static unsigned pins(const struct vm *vm)
+{
+	return VIOAPIC_PINS + (vm->machine != NULL);
 }
 
 static bool entry_send(struct vm *vm, u64 e)
@@ -76,6 +81,14 @@ void vioapic_set_irq(struct vm *vm, unsigned pin, bool level)
 		entry_send(vm, e);
 }
 
+void vioapic_pulse(struct vm *vm, unsigned pin)
+{
+	u64 e = READ_ONCE(vioapic(vm)->redirect[pin]);
+
+	if (!(e & ENTRY_MASKED))
+		entry_send(vm, e & ~ENTRY_LEVEL);
+}
+
 static void entry_write(struct vm *vm, unsigned pin, bool high, u32 value)
 {
 	struct vioapic *io = vioapic(vm);
@@ -86,6 +99,8 @@ static void entry_write(struct vm *vm, unsigned pin, bool high, u32 value)
 	if (!(entry & ENTRY_LEVEL)) // a guest may reset Remote IRR by a turn to edge and back
 		entry &= ~ENTRY_REMOTE_IRR;
 	io->redirect[pin] = entry;
+	if (vm->machine)
+		vm->machine->pin_changed(vm, pin);
 	level_service(vm, pin);
 }
 
@@ -93,12 +108,14 @@ static void eoi_locked(struct vm *vm, u8 vector)
 {
 	struct vioapic *io = vioapic(vm);
 
-	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
+	for (unsigned pin = 0; pin < pins(vm); pin++) {
 		u64 *e = &io->redirect[pin];
 
 		if ((*e & ENTRY_VECTOR) != vector || !(*e & ENTRY_REMOTE_IRR))
 			continue;
 		*e &= ~ENTRY_REMOTE_IRR;
+		if (vm->machine)
+			vm->machine->pin_ended(vm, pin);
 		level_service(vm, pin);
 	}
 }
@@ -110,8 +127,9 @@ void vioapic_eoi(struct vm *vm, u8 vector)
 	spin_unlock(&vm->lock);
 }
 
-static u32 select_read(const struct vioapic *io)
+static u32 select_read(struct vm *vm)
 {
+	const struct vioapic *io = vioapic(vm);
 	unsigned i = io->select - SELECT_ENTRY;
 
 	switch (io->select) {
@@ -119,9 +137,9 @@ static u32 select_read(const struct vioapic *io)
 	case SELECT_ARB:
 		return (u32)io->id << 24;
 	case SELECT_VERSION:
-		return VIOAPIC_VERSION;
+		return VIOAPIC_VERSION | (pins(vm) - 1) << 16;
 	default:
-		if (i >= 2 * VIOAPIC_PINS)
+		if (i >= 2 * pins(vm))
 			return 0;
 		return (u32)(io->redirect[i / 2] >> (i % 2 * 32));
 	}
@@ -134,7 +152,7 @@ static void select_write(struct vm *vm, u32 value)
 
 	if (io->select == SELECT_ID)
 		io->id = value >> 24 & 0xf;
-	else if (i < 2 * VIOAPIC_PINS)
+	else if (i < 2 * pins(vm))
 		entry_write(vm, i / 2, i % 2, value);
 }
 
@@ -144,7 +162,7 @@ u32 vioapic_mmio_read(struct vm *vm, u32 offset)
 
 	if (offset == SELECT_OFFSET)
 		return io->select;
-	return offset == WINDOW_OFFSET ? select_read(io) : 0;
+	return offset == WINDOW_OFFSET ? select_read(vm) : 0;
 }
 
 void vioapic_mmio_write(struct vm *vm, u32 offset, u32 value)
@@ -162,6 +180,6 @@ void vioapic_reset(struct vm *vm)
 	struct vioapic *io = vioapic(vm);
 
 	*io = (struct vioapic){0};
-	for (unsigned i = 0; i < VIOAPIC_PINS; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(io->redirect); i++)
 		io->redirect[i] = ENTRY_MASKED;
 }

@@ -16,7 +16,7 @@ static bool logical_match(const struct vcpu *v, u32 dest)
 	u32 ldr;
 
 	if (vlapic_x2apic(l)) // 16 clusters of 16 in use (SDM 10.12.10.2)
-		return dest >> 16 == v->id >> 4 && (dest >> (v->id & 15) & 1);
+		return dest >> 16 == vcpu_apic_id(v) >> 4 && (dest >> (vcpu_apic_id(v) & 15) & 1);
 	ldr = READ_ONCE(l->ldr) >> 24;
 	if (dest > 0xff)
 		return false;
@@ -32,7 +32,8 @@ static u64 message_targets(const struct vm *vm, const struct apic_message *m)
 	if (m->dest == APIC_BROADCAST)
 		return vcpus_all(vm);
 	if (!m->logical)
-		return m->dest < vm->vcpu_count ? BIT(m->dest) : 0;
+		return m->dest - vm->apic_first < vm->vcpu_count ? BIT(m->dest - vm->apic_first)
+								 : 0;
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
 		if (logical_match(vm->vcpus[i], m->dest))
 			set |= BIT(i);
@@ -138,14 +139,14 @@ static void icr_send_other(struct vcpu *v, u32 low, u32 dest)
 
 void vlapic_icr_send(struct vcpu *v, u32 low, u32 dest)
 {
-	u32 mode = low & ICR_MODE;
+	u32 mode = low & ICR_MODE, index = dest - v->vm->apic_first;
 
 	if ((mode == APIC_FIXED << 8 || mode == APIC_LOWEST << 8) && (u8)low < 16)
 		vlapic_error(v, ESR_SEND_VECTOR);
 	else if ((low & (ICR_MODE | ICR_SHORT)) == ICR_SELF)
 		vlapic_set_irq(v, (u8)low, false);
-	else if (!(low & (ICR_MODE | ICR_LOGICAL | ICR_SHORT)) && dest < v->vm->vcpu_count)
-		vlapic_set_irq(v->vm->vcpus[dest], (u8)low, false);
+	else if (!(low & (ICR_MODE | ICR_LOGICAL | ICR_SHORT)) && index < v->vm->vcpu_count)
+		vlapic_set_irq(v->vm->vcpus[index], (u8)low, false);
 	else
 		icr_send_other(v, low, dest);
 }

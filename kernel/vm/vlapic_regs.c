@@ -22,7 +22,7 @@ static const u32 lvt_writable[VLAPIC_LVTS] = {
 
 static u32 x2apic_ldr(const struct vcpu *v)
 {
-	return (v->id >> 4) << 16 | 1u << (v->id & 15);
+	return (vcpu_apic_id(v) >> 4) << 16 | 1u << (vcpu_apic_id(v) & 15);
 }
 
 static u32 bits256_word(const u64 *w, unsigned i)
@@ -143,7 +143,7 @@ u32 vlapic_mmio_read(struct vcpu *v, u32 offset)
 		return 0;
 	switch (reg) {
 	case REG_ID:
-		return v->id << 24;
+		return vcpu_apic_id(v) << 24;
 	case REG_LDR:
 		return l->ldr;
 	case REG_DFR:
@@ -173,9 +173,13 @@ void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value)
 	switch (reg) {
 	case REG_LDR:
 		WRITE_ONCE(l->ldr, value & 0xff000000);
+		if (v->vm->machine)
+			v->vm->machine->logical_id_changed(v);
 		break;
 	case REG_DFR:
 		WRITE_ONCE(l->dfr, value | 0x0fffffff);
+		if (v->vm->machine)
+			v->vm->machine->logical_id_changed(v);
 		break;
 	case REG_ICR:
 		l->icr = (l->icr & ~0xffffffffull) | (value & ICR_WRITABLE);
@@ -220,7 +224,7 @@ static int x2apic_read(struct vcpu *v, unsigned reg, u64 *value)
 {
 	switch (reg) {
 	case REG_ID:
-		*value = v->id;
+		*value = vcpu_apic_id(v);
 		return 0;
 	case REG_LDR:
 		*value = x2apic_ldr(v);
@@ -290,7 +294,7 @@ static int x2apic_write(struct vcpu *v, unsigned reg, u64 value)
 	if (reg == REG_SELF_IPI) {
 		if (value > 0xff)
 			return -EINVAL;
-		vlapic_icr_send(v, (u32)value, v->id);
+		vlapic_icr_send(v, (u32)value, vcpu_apic_id(v));
 		return 0;
 	}
 	if (!x2apic_writable(reg, &bits) || (value & ~bits))

@@ -4,6 +4,7 @@
 #include "kernel/core/console.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
+#include "kernel/core/machine.h"
 #include "kernel/core/model.h"
 #include "kernel/vm/loader.h"
 #include "kernel/vm/vm_list.h"
@@ -34,6 +35,21 @@ void vm_stop(struct vm *vm, const char *fmt, ...)
 	if (!atomic_exchange(&vm->cause_claimed, 1))
 		memcpy(vm->cause, cause, sizeof(cause));
 	vm_end(vm, VM_END_STOPPED, 0);
+}
+
+void vm_pause(struct vm *vm, bool on)
+{
+	WRITE_ONCE(vm->paused, on);
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		struct vcpu *v = vm->vcpus[i];
+
+		if (on) {
+			vcpu_post(v, VCPU_PAUSE);
+		} else {
+			atomic_and(&v->events, ~(u64)VCPU_PAUSE);
+			vcpu_kick(v);
+		}
+	}
 }
 
 void log_vm(struct vm *vm, const char *fmt, ...)
@@ -84,10 +100,13 @@ static const char *build(struct vm *vm)
 		return "not enough free memory";
 	if (gmap_init(&vm->gmap, vm->id))
 		return "out of memory";
-	layout(vm, c->memory);
 	vm->tsc_offset = 0 - time_now();
-	sched_vm_init(&vm->sched, c->weight, c->cap, c->affinity);
 	vm->vcpu_count = c->vcpus;
+	sched_vm_init(&vm->sched, c->weight, c->cap, c->affinity);
+	if (!c->is_root)
+		layout(vm, c->memory);
+	else if ((why = model_root_create(vm)))
+		return why;
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		if (vcpu_create(vm, i))
 			return "out of memory for its vcpus";
@@ -111,6 +130,33 @@ static const char *start(struct vm *vm)
 	return NULL;
 }
 
+static const char *announce(struct vm *vm)
+{
+	console_event("start %s", vm->name);
+	log_line("%s: %llu MiB, %u vcpus", vm->name, (unsigned long long)(vm->config->memory / MiB),
+		vm->vcpu_count);
+	return start(vm);
+}
+
+void vm_begin(struct vm *vm)
+{
+	const char *why;
+
+	pc_reset(vm); // the functions that have come get their addresses
+	why = announce(vm);
+	if (why)
+		vm_stop(vm, "cannot start: %s", why);
+}
+
+// The VM is in the list. NULL: it runs, or waits for its devices; else why it does not.
+static const char *start_or_wait(struct vm *vm)
+{
+	if (!vm->waiting)
+		return announce(vm);
+	log_line("%s: waits for a back-end", vm->name);
+	return NULL;
+}
+
 bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
 {
 	u64 before = frame_free_count();
@@ -128,10 +174,7 @@ bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
 		why = build(vm);
 		if (!why) {
 			vm_list_add(vm);
-			console_event("start %s", config->name);
-			log_line("%s: %llu MiB, %u vcpus", config->name,
-				(unsigned long long)(config->memory / MiB), config->vcpus);
-			why = start(vm);
+			why = start_or_wait(vm);
 			if (why)
 				vm_list_remove(vm);
 		}
@@ -176,6 +219,7 @@ static bool restart(struct vm *vm)
 	vm->cause_claimed = 0;
 	vm->log_lines = 0;
 	vm->vcpus_gone = 0;
+	vm->paused = false;
 	vm->state = VM_CREATING;
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
 		sched_vcpu_init(&vm->vcpus[i]->sched, &vm->sched);
@@ -206,14 +250,39 @@ static void destroy(struct vm *vm)
 		vm_create(config, index, runs_left - 1);
 }
 
+static void tell_lost(struct vm *vm, void *root)
+{
+	if (vm == root)
+		return;
+	console_event("stopped %s the root VM has ended", vm->name);
+	log_line("%s: stopped: the root VM has ended", vm->name);
+}
+
+// The machine's devices are the root VM's, so the machine ends as that does; what other VMs still run then ends, too.
+static _Noreturn void end_machine(struct vm *vm)
+{
+	vm_list_each(tell_lost, vm);
+	if (vm->end == VM_END_RESET) {
+		console_flush();
+		machine_reset();
+	}
+	console_event("end");
+	log_line("the root VM has ended: powering off");
+	console_flush();
+	machine_poweroff();
+}
+
 void vm_finish(struct vm *vm)
 {
 	report_end(vm);
+	if (vm->machine)
+		end_machine(vm);
 	if (vm->end == VM_END_RESET) {
 		if (restart(vm))
 			return;
 		vm->end = VM_END_STOPPED;
-		report_end(vm);
+		vm_list_ended(vm); // as it has to be quiet for that, too
+		return;
 	}
 	destroy(vm);
 }

@@ -11,6 +11,7 @@
 #include "kernel/core/bundle.h"
 #include "kernel/core/spinlock.h"
 #include "kernel/vm/gmap.h"
+#include "kernel/vm/machine.h"
 #include "kernel/vm/pc.h"
 #include "kernel/vm/vcpu.h"
 #include "kernel/vm/vm_console.h"
@@ -27,11 +28,12 @@ enum vm_end {
 };
 
 struct vm {
-	u16 id;                         // c: 1.., owner of its frames
-	unsigned index;                 // c: in the configuration; its console's number
-	const struct bundle_vm *config; // c
-	char name[BUNDLE_NAME_MAX + 1]; // c
-	struct list link;               // in the list of VMs
+	u16 id;                           // c: 1.., owner of its frames
+	unsigned index;                   // c: in the configuration; its console's number
+	const struct bundle_vm *config;   // c
+	char name[BUNDLE_NAME_MAX + 1];   // c
+	const struct vm_machine *machine; // c: the root VM's; NULL: all of its hardware is virtual
+	struct list link;                 // in the list of VMs
 
 	u64 state;         // a: enum vm_state
 	u64 end;           // a: enum vm_end, written once
@@ -40,12 +42,15 @@ struct vm {
 	char cause[128];   // of VM_END_STOPPED, written before `end`
 	u64 vcpus_gone;    // a: vcpus that have left the scheduler for good
 	u64 finishable;    // a: all have; the reaper may take it
+	bool paused;       // a: by vm_pause
+	u64 waiting;       // a: its devices are still to come (micro); vm_begin ends it
 
 	struct spinlock lock;       // rank LOCK_VM: pc and the devices on it
 	struct pc pc;               // v: the virtual PC's chips (pc.h)
 	struct vm_input input;      // under the list's lock (vm_list.h): typed, not taken yet
 	struct vm_disks *disks;     // v: the model's (model_vm_create)
 	struct vm_rng *rng;         // v: the model's
+	struct vm_backend *backend; // v: micro's (kernel/micro/backend.h); the pointer: c
 	struct host_rest *rest;     // v: its devices' work for when a vcpu sleeps (host.h)
 	struct vm_balloon *balloon; // v: the model's
 	struct {
@@ -57,11 +62,12 @@ struct vm {
 	bool pc_made;               // pc_init has been called
 
 	struct gmap gmap; // its own lock
-	u64 ram_low;      // c: bytes of RAM from 0
+	u64 ram_low;      // c: where RAM below 4 GiB ends; of the root VM: its longest piece
 	u64 ram_high;     // c: bytes of RAM from 4 GiB
 	u64 tsc_offset;   // c: guest TSC = TSC + tsc_offset
 	struct sched_vm sched;
 	u32 vcpu_count;                       // c
+	u32 apic_first;                       // c: APIC id of vcpu 0; the others follow it
 	struct vcpu *vcpus[BUNDLE_MAX_VCPUS]; // c
 	u32 runs_left;                        // starts again this many times
 	u64 frames_before;                    // free frames before it was created
@@ -88,6 +94,10 @@ struct vm {
 // nothing is left of it. No lock held.
 bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left);
 
+// A VM that waited for its devices, and has been claimed by the caller, who took vm->waiting from 1 to 0: it runs, or is
+// stopped. No lock held.
+void vm_begin(struct vm *vm);
+
 // All its vcpus are gone: starts it again after a reset, else gives everything back. For the
 // reaper.
 void vm_finish(struct vm *vm);
@@ -97,9 +107,18 @@ void vm_finish(struct vm *vm);
 void vm_end(struct vm *vm, enum vm_end end, u32 code);
 __attribute__((format(printf, 2, 3))) void vm_stop(struct vm *vm, const char *fmt, ...);
 
+// Its vcpus run no more until it is resumed; it may be stopped meanwhile. Any CPU; the list of VMs is locked (vm_list_each),
+// so that orders come one after the other.
+void vm_pause(struct vm *vm, bool on);
+
 // A line of the log with the VM's name; at most 64 for each run of a VM, then silence (a guest may
 // provoke it).
 __attribute__((format(printf, 2, 3))) void log_vm(struct vm *vm, const char *fmt, ...);
+
+static inline u32 vcpu_apic_id(const struct vcpu *v)
+{
+	return v->vm->apic_first + v->id;
+}
 
 // Guest's TSC now.
 static inline u64 vm_tsc(const struct vm *vm)

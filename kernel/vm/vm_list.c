@@ -80,6 +80,8 @@ static void add_promised(struct vm *vm, void *sum)
 	u64 frames = vm->config->memory / PAGE_SIZE;
 	u64 populated = READ_ONCE(vm->gmap.populated);
 
+	if (vm->gmap.identity) // taken as a whole, at once
+		return;
 	*(u64 *)sum += READ_ONCE(vm->promised) + (frames > populated ? frames - populated : 0);
 }
 
@@ -93,8 +95,12 @@ u64 vm_list_promised(void)
 
 void vm_vcpu_gone(struct vm *vm)
 {
-	if (atomic_add(&vm->vcpus_gone, 1) + 1 < vm->vcpu_count)
-		return;
+	if (atomic_add(&vm->vcpus_gone, 1) + 1 == vm->vcpu_count)
+		vm_list_ended(vm);
+}
+
+void vm_list_ended(struct vm *vm)
+{
 	atomic_store(&vm->finishable, 1);
 	atomic_add(&ended, 1);
 	pcpu_post(this_pcpu(), WORK_REAP);
@@ -148,7 +154,7 @@ static void scrub_for(const struct bundle *bundle)
 	u64 need = 0, start = time_now();
 
 	for (unsigned i = 0; i < bundle->count; i++)
-		need += bundle->vms[i].memory / PAGE_SIZE;
+		need += bundle->vms[i].is_root ? 0 : bundle->vms[i].memory / PAGE_SIZE;
 	while (frame_clean_count() < need && frame_scrub_slice())
 		;
 	log_line("memory: %llu MiB free, %llu MiB scrubbed in %llu ms",

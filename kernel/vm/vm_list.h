@@ -18,6 +18,9 @@ u64 vm_list_promised(void);
 // finished.
 void vm_vcpu_gone(struct vm *vm);
 
+// The VM runs no more, why is in vm->end: it can be finished when it is quiet.
+void vm_list_ended(struct vm *vm);
+
 // Finishes what has ended; true: there was something. Called by the idle side of pcpu_loop; no lock
 // held.
 bool vm_reap(void);

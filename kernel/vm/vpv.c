@@ -3,6 +3,7 @@
 //
 // A structure in guest memory is written while its vcpu does not run, in the order version odd, contents, version even.
 // The processor keeps the order of stores and WRITE_ONCE keeps the compiler's.
+#include "abi/hypercall.h"
 #include "kernel/core/wallclock.h"
 #include "kernel/vm/vm.h"
 #include "kernel/vm/vpv_abi.h"
@@ -52,6 +53,7 @@ bool vpv_cpuid(struct vcpu *v, u32 leaf, u32 out[4])
 		break;
 	case MEZZ_LEAF_VERSION:
 		out[0] = MEZZ_LEAVES_VERSION;
+		out[1] = v->vm->machine ? MEZZ_ABI_VERSION : 0;
 		break;
 	}
 	return true;

@@ -254,23 +254,41 @@ static void set_defaults(struct acpi_info *info)
 		info->isa[i].gsi = i;
 }
 
-bool acpi_read(struct acpi_info *info, const u8 rsdp[36], acpi_map_fn *map)
+// The root table and the width of its entries; 0: there is none that is good.
+static u32 open_root(struct table *root, const u8 rsdp[36], acpi_map_fn *map)
 {
 	const struct table pointer = {rsdp, 36};
-	bool extended = rsdp[15] >= 2;
+
+	if (memcmp(rsdp, "RSD PTR ", 8) != 0 || !sum_is_zero(rsdp, 20))
+		return 0;
+	if (rsdp[15] >= 2 && sum_is_zero(rsdp, 36) && open_table(root, get64(&pointer, 24), map) &&
+		has_name(root, "XSDT"))
+		return 8;
+	return open_table(root, get32(&pointer, 16), map) && has_name(root, "RSDT") ? 4 : 0;
+}
+
+bool acpi_read(struct acpi_info *info, const u8 rsdp[36], acpi_map_fn *map)
+{
 	struct table root = {NULL, 0};
-	u32 width = 8;
+	u32 width = open_root(&root, rsdp, map);
 
 	set_defaults(info);
-	if (memcmp(rsdp, "RSD PTR ", 8) != 0 || !sum_is_zero(rsdp, 20))
-		return false;
-	if (!extended || !sum_is_zero(rsdp, 36) || !open_table(&root, get64(&pointer, 24), map) ||
-		!has_name(&root, "XSDT")) {
-		width = 4;
-		if (!open_table(&root, get32(&pointer, 16), map) || !has_name(&root, "RSDT"))
-			return false;
-	}
-	for (u32 i = 0; i < ROOT_ENTRIES && HEADER_SIZE + (i + 1) * width <= root.size; i++)
+	for (u32 i = 0; width && i < ROOT_ENTRIES && HEADER_SIZE + (i + 1) * width <= root.size;
+		i++)
 		read_table(info, get(&root, HEADER_SIZE + i * width, width), map);
-	return true;
+	return width;
+}
+
+u32 acpi_list(u64 *tables, u32 max, const u8 rsdp[36], acpi_map_fn *map)
+{
+	struct table root = {NULL, 0}, t;
+	u32 width = open_root(&root, rsdp, map), n = 0;
+
+	for (u32 i = 0;
+		width && n < max && i < ROOT_ENTRIES && HEADER_SIZE + (i + 1) * width <= root.size;
+		i++) {
+		tables[n] = get(&root, HEADER_SIZE + i * width, width);
+		n += open_table(&t, tables[n], map);
+	}
+	return n;
 }

@@ -59,5 +59,8 @@ typedef const void *acpi_map_fn(hpa_t a, size_t size);
 // root table is no good; info then holds the defaults of a PC (no CPUs, APIC at its usual place).
 bool acpi_read(struct acpi_info *info, const u8 rsdp[36], acpi_map_fn *map);
 
+// The addresses of the tables that the root table names, those with a good header and checksum; how many.
+u32 acpi_list(u64 *tables, u32 max, const u8 rsdp[36], acpi_map_fn *map);
+
 // What start.c read of this machine.
 extern struct acpi_info acpi_info;

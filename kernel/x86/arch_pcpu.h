@@ -28,6 +28,7 @@ struct arch_pcpu {
 	u64 spurious; // interrupts nobody asked for
 	u64 stack_top;
 	u64 started; // atomic: when it reached its own code, in ticks; 0: not yet
+	u64 ready;   // atomic: it can run guests
 };
 
 // Makes CPU `id`: its struct and its stacks.

@@ -13,7 +13,6 @@
 #define REG_WINDOW   0x10
 #define REG_VERSION  1u
 #define REG_REDIRECT 0x10u
-#define ENTRY_MASKED 0x10000u
 #define ENTRY_LEVEL  0x8000u
 #define ENTRY_LOW    0x2000u // active low
 
@@ -57,7 +56,7 @@ void irq_init(const struct acpi_info *info)
 			continue;
 		inputs[i] = (ioapic_read(i, REG_VERSION) >> 16 & 255) + 1;
 		for (u32 n = 0; n < inputs[i]; n++)
-			ioapic_write(i, REG_REDIRECT + 2 * n, ENTRY_MASKED);
+			ioapic_write(i, REG_REDIRECT + 2 * n, IOAPIC_MASKED);
 	}
 }
 
@@ -81,4 +80,38 @@ bool irq_route_isa(u32 irq, u8 vector, u32 apic_id)
 		return true;
 	}
 	return false;
+}
+
+// Which IOAPIC has it, and its number there; false: none.
+static bool pin_find(u32 gsi, u32 *ioapic, u32 *pin)
+{
+	for (u32 i = 0; i < acpi->ioapic_count; i++)
+		if (ioapics[i] && gsi - acpi->ioapics[i].gsi < inputs[i]) {
+			*ioapic = i;
+			*pin = gsi - acpi->ioapics[i].gsi;
+			return true;
+		}
+	return false;
+}
+
+// Masked first, so that no half of an entry is in force.
+void ioapic_pin_set(u32 gsi, u64 entry)
+{
+	u32 i, n;
+
+	if (!pin_find(gsi, &i, &n))
+		return;
+	ioapic_write(i, REG_REDIRECT + 2 * n, IOAPIC_MASKED);
+	ioapic_write(i, REG_REDIRECT + 2 * n + 1, (u32)(entry >> 32));
+	ioapic_write(i, REG_REDIRECT + 2 * n, (u32)entry);
+}
+
+void ioapic_pin_mask(u32 gsi, bool masked)
+{
+	u32 i, n, low;
+
+	if (!pin_find(gsi, &i, &n))
+		return;
+	low = ioapic_read(i, REG_REDIRECT + 2 * n);
+	ioapic_write(i, REG_REDIRECT + 2 * n, masked ? low | IOAPIC_MASKED : low & ~IOAPIC_MASKED);
 }

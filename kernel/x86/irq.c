@@ -8,9 +8,8 @@
 #include "kernel/x86/trap.h"
 #include "lib/errno.h"
 
-#define MSI_ADDRESS  0xFEE00000ull
-#define APIC_ID_MAX  254 // more does not fit into a message without interrupt remapping
-#define VECTOR_FIRST 0x30u
+#define MSI_ADDRESS 0xFEE00000ull
+#define APIC_ID_MAX 254 // more does not fit into a message without interrupt remapping
 
 struct irq {
 	irq_fn *fn;
@@ -19,6 +18,7 @@ struct irq {
 
 static struct irq irqs[IRQ_COUNT];
 static u32 used;
+static void (*passed_on)(u8 vector);
 
 extern const char irq_entries[];
 
@@ -27,6 +27,11 @@ void irq_dispatch(u64 n);
 
 void irq_dispatch(u64 n)
 {
+	if (passed_on) {
+		passed_on((u8)(IRQ_FIRST + n));
+		lapic_eoi();
+		return;
+	}
 	lapic_eoi(); // first: what the device sends from now on comes again
 	irqs[n].fn(irqs[n].arg);
 }
@@ -39,7 +44,16 @@ int irq_alloc(struct pcpu *p, irq_fn *fn, void *arg, struct irq_message *out)
 		return -ENOSPC;
 	used++;
 	irqs[n] = (struct irq){fn, arg};
-	idt_set(VECTOR_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);
-	*out = (struct irq_message){MSI_ADDRESS | p->apic_id << 12, VECTOR_FIRST + n};
-	return (int)(VECTOR_FIRST + n);
+	idt_set(IRQ_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);
+	*out = (struct irq_message){MSI_ADDRESS | p->apic_id << 12, IRQ_FIRST + n};
+	return (int)(IRQ_FIRST + n);
+}
+
+_Static_assert(IRQ_LAST - IRQ_FIRST + 1 == IRQ_COUNT, "an entry for each");
+
+void irq_pass_on(void (*fn)(u8 vector))
+{
+	passed_on = fn;
+	for (u32 n = 0; n < IRQ_COUNT; n++)
+		idt_set(IRQ_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);
 }

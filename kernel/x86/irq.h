@@ -19,3 +19,9 @@ typedef void irq_fn(void *arg);
 // A vector of its own on CPU p: fn(arg) for each interrupt. Gives the message that raises it; its number,
 // or -ENOSPC (all are used, or the CPU's APIC id needs interrupt remapping). For start only.
 int irq_alloc(struct pcpu *p, irq_fn *fn, void *arg, struct irq_message *out);
+
+// From now on all interrupts of devices, with the vectors IRQ_FIRST to IRQ_LAST, are passed on to fn, on the CPU that they
+// reach and with interrupts off; their end is told to the local APIC behind it. Instead of irq_alloc. For start only.
+#define IRQ_FIRST 0x20u
+#define IRQ_LAST  (IRQ_FIRST + 207u)
+void irq_pass_on(void (*fn)(u8 vector));

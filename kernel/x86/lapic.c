@@ -15,6 +15,7 @@ enum {
 	REG_LDR = 0x0D,
 	REG_DFR = 0x0E,
 	REG_SVR = 0x0F,
+	REG_TMR = 0x18, // and seven more
 	REG_ESR = 0x28,
 	REG_ICR = 0x30,
 	REG_ICR_HIGH = 0x31,
@@ -103,6 +104,19 @@ void lapic_init_cpu(void)
 	// 3, 10.5.4.1).
 	__asm__ volatile("mfence" ::: "memory");
 	reg_write(REG_EOI, 0);
+}
+
+bool lapic_was_level(u8 vector)
+{
+	return reg_read(REG_TMR + vector / 32u) >> (vector % 32) & 1;
+}
+
+void lapic_set_logical(u32 format, u32 id)
+{
+	if (x2apic)
+		return;
+	reg_write(REG_DFR, format);
+	reg_write(REG_LDR, id);
 }
 
 static void icr_write(u32 apic_id, u32 command)

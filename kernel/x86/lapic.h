@@ -10,6 +10,12 @@ void lapic_init(hpa_t base);
 // Switches this CPU's APIC on, everything in it masked but our interrupts.
 void lapic_init_cpu(void);
 
+// Messages with a logical destination are matched with these (SDM vol. 3, 10.6.2.2); without effect on an x2APIC.
+void lapic_set_logical(u32 format, u32 id);
+
+// Was the last interrupt of this vector that this CPU accepted level triggered?
+bool lapic_was_level(u8 vector);
+
 bool lapic_is_x2apic(void);
 u32 lapic_id(void);
 void lapic_eoi(void);

@@ -19,6 +19,7 @@
 #define INIT_WAIT_NS    10000000ull
 #define STARTUP_WAIT_NS 200000ull
 #define ANSWER_WAIT_NS  5000000000ull // an emulated CPU may have to wait for a real one
+#define READY_WAIT_NS   10000000000ull
 #define XAPIC_MAX_ID    254
 
 extern const char trampoline_start[], trampoline_end[], trampoline_root[], trampoline_efer[];
@@ -158,6 +159,20 @@ static void start_all(const struct acpi_info *acpi, u32 max, hpa_t page)
 	}
 }
 
+// What a CPU settles for all (memory it takes, whether VMs run on CPU 0) must be settled before there are VMs.
+static void wait_ready(void)
+{
+	u64 start = time_now(), ticks = time_from_ns(READY_WAIT_NS);
+
+	for (u32 i = 1; i < pcpu_count; i++) {
+		while (!atomic_load(&pcpus[i]->arch->ready)) {
+			if (time_now() - start > ticks)
+				panic("CPU %u has started and does not come up", i);
+			cpu_relax();
+		}
+	}
+}
+
 void smp_start(const struct boot_info *info, const struct acpi_info *acpi, u32 max)
 {
 	hpa_t page = find_low_pages(info);
@@ -171,6 +186,7 @@ void smp_start(const struct boot_info *info, const struct acpi_info *acpi, u32 m
 	smp_root = paging_root().v;
 	copy_trampoline(page, make_start_tables(page));
 	start_all(acpi, max, page);
+	wait_ready();
 	arch_zero(hpa_to_va(page), LOW_SIZE);
 }
 
@@ -185,5 +201,6 @@ _Noreturn void smp_main(struct pcpu *p)
 	xstate_init_cpu();
 	timer_init_pcpu(p);
 	hvm_init_cpu();
+	atomic_store(&p->arch->ready, 1);
 	pcpu_loop();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The reader of the boot bundle: arbitrary archives, and arbitrary configurations in a good archive. All memory is of just
 // the size that the reader may use.
-// link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/cpio.c
+// link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/disk_line.c kernel/core/cpio.c
 // fuzz: -max_len=4096
 #include "kernel/core/bundle_disk.h"
 #include "tests/fuzz/input.h"

@@ -43,8 +43,12 @@ static void look_at_firmware(struct input *in, u8 how)
 		firmware_seal(copy);
 	if (firmware_is(copy, size) && !firmware_look(copy, size, &vars))
 		MUST(vars < size && vars % FIRMWARE_BLOCK == 0);
-	if (firmware_vars_good(copy, size))
-		MUST(size == 2 * FIRMWARE_BLOCK);
+	if (firmware_vars_good(copy, size)) {
+		u64 length;
+
+		memcpy(&length, copy + 0x20, sizeof(length));
+		MUST(length == size && size >= 2 * FIRMWARE_BLOCK);
+	}
 	free(copy);
 }
 

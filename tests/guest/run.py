@@ -127,6 +127,11 @@ class Run:
     def panicked(self):
         return any(e[0] == 'panic' for e in self.all_events())
 
+    def late_cpu(self):
+        """Has a CPU come up only when the kernel had gone on without it?"""
+        log = read(self.log.parent / 'mezzanine.log')
+        return -1 < log.find(b'] smp: ') < log.find(b'no VM runs on CPU 0')
+
     def lost_frames(self):
         """What the kernel did not get back of VMs that are gone, in frames."""
         return sum(int(e[2]) - int(e[3]) for e in self.all_events() if e[0] == 'frames')
@@ -192,6 +197,8 @@ def judge_run(run, guests, args):
     wanted = 3 if seen and seen[-1].startswith('stopped') else 0 if run.ended(guests[0].vm) else 124
     if run.process.returncode != wanted:
         return f'mezz run returned {run.process.returncode} instead of {wanted}'
+    if run.late_cpu():
+        return 'VMs were made before all CPUs were up'
     if run.lost_frames():
         return f'the kernel lost {run.lost_frames()} frames'
     return ''

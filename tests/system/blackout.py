@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 
 import nbd
-from machine import Failure, Machine, debian
+from machine import Failure, Machine, RootVM, debian
 from scripts import ask, ready
 
 AREA = 32 << 20  # the file system lies before it
@@ -185,14 +185,15 @@ def kill(machine):
 LOAD = 'for m in $(cat /etc/modules.disk); do insmod $m 2>/dev/null; done; mkdir -p /mnt; echo loaded $((6*7))'
 
 
-def live(build, folder, device, disk, initrd, chance, seed, base):
-    """Boots, writes, is killed. What was said to be safe until then."""
+def live(build, folder, device, disk, initrd, chance, seed, base, model='mono', during=None):
+    """Boots, writes, is killed, after during(machine) has done its worst. What was said to be safe until then."""
     server = nbd.Server(disk)
     name = next(n for d, n in NAMES.items() if device.startswith(d))
     drive = f'-drive if=none,id=d0,format=raw,file=nbd://127.0.0.1:{server.port} -device {device},drive=d0'
     vm = debian('web', vcpus=2, disks=f'[{{device: {name}, mode: rw}}]')
     vm.keys['initrd'] = initrd
-    machine = Machine(folder / 'machine', build, 'mono', [vm], ['--qemu-args', drive], 120)
+    roots = [RootVM('shell')] if model == 'micro' else []
+    machine = Machine(folder / 'machine', build, model, [*roots, vm], ['--memory', '2GiB', '--qemu-args', drive], 400 if during else 120)
     unfinished = []
     try:
         ready(machine, 'web')
@@ -202,6 +203,8 @@ def live(build, folder, device, disk, initrd, chance, seed, base):
             machine.expect('web', '^R 0 ', 60, count=3)
         elif chance.random() < 0.9:  # else while it mounts, and replays the journal
             machine.expect('web', '^[RF] ', 60)
+        if during:
+            during(machine)
         time.sleep(chance.uniform(0, 2.5))
         kill(machine)
         machine.process.wait(30)
@@ -215,7 +218,7 @@ def live(build, folder, device, disk, initrd, chance, seed, base):
         disk.lose_power(unfinished)
 
 
-def lives(build, folder, device, count, seed, lies=False):
+def lives(build, folder, device, count, seed, lies=False, model='mono', during=None):
     """So many lives of one disk, each ended by a loss of power; what was checked in all."""
     chance, initrd = random.Random(seed), folder.resolve() / 'initrd'
     initrd.write_bytes((build / 'debian/cloud/initrd').read_bytes() + make_extra(folder))
@@ -223,7 +226,7 @@ def lives(build, folder, device, count, seed, lies=False):
     for life in range(count):
         base, guests_seed = STEP * life, chance.getrandbits(32)
         disk = nbd.Disk(image, chance.getrandbits(32), lies, whole=AREA)  # ext4's superblock of two sectors must not be torn
-        records = live(build, folder, device, disk, initrd, chance, guests_seed, base)
+        records = live(build, folder, device, disk, initrd, chance, guests_seed, base, model, during)
         after, safe = bytes(disk.safe), 0
         for worker in range(WORKERS):
             safe += check_raw(after, image, guests_seed, base, worker, records.get(('R', worker), base))

@@ -41,6 +41,24 @@ def debian(name, do='shell', image='cloud', words='', **keys):
               cmdline=f'console=hvc0 quiet mezz.name={name} mezz.do={do} {words}'.strip(), **keys)
 
 
+class RootVM(VM):
+    """The root VM, with Debian's standard kernel, the drivers for the machine's devices, the module and the command `mezz`; the first of a test's VMs."""
+
+    def __init__(self, do='machine', words='', memory='512MiB'):
+        super().__init__('root')
+        self.keys = {'memory': memory, 'kernel': 'BUILD/debian/amd64/vmlinuz', 'initrd': 'BUILD/root/initrd',
+                     'cmdline': f'console=ttyS0 quiet mezz.name=root mezz.do={do} {words}'.strip()}
+
+    def yaml(self, build):
+        return 'root:\n' + super().yaml(build).split('\n', 1)[1].replace('    ', '  ')
+
+
+def with_root(model, vms):
+    """Under micro, VMs with disks and network cards have a root VM beside them, which serves them and ends when they have."""
+    needed = any(key in vm.keys for vm in vms for key in ('disks', 'nics')) and not any(isinstance(vm, RootVM) for vm in vms)
+    return [RootVM('serve'), *vms] if model == 'micro' and needed else list(vms)
+
+
 def tiny(name, guest, words='', **keys):
     """A VM with one of the tiny guests of tests/guest."""
     return VM(name, **{'memory': '32MiB', 'kernel': f'BUILD/guests/{guest}.elf', 'debug_exit': 'true',
@@ -62,7 +80,7 @@ class Machine:
     """A run underway. Its logs are in `folder`: mezzanine.log, events.log, NAME.log and run.out."""
 
     def __init__(self, folder, build, model, vms, options, timeout, uplink=None):
-        self.folder, self.vms, self.kernel_answers = pathlib.Path(folder), vms, None
+        self.folder, self.vms, self.model, self.kernel_answers = pathlib.Path(folder), vms, model, None
         self.started = time.monotonic()
         self.deadline = self.started + timeout
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +89,10 @@ class Machine:
         config = self.folder / 'config.yaml'
         lan = f'{{name: lan, uplink: {uplink}}}' if uplink else '{name: lan}'
         switches = f'switches: [{lan}]\n' if any('nics' in vm.keys for vm in vms) else ''
-        config.write_text(switches + 'vms:\n' + ''.join(vm.yaml(build.resolve()) for vm in vms), encoding='utf-8')
+        roots = [vm for vm in vms if isinstance(vm, RootVM)]
+        others = ''.join(vm.yaml(build.resolve()) for vm in vms if vm not in roots)
+        config.write_text(switches + ''.join(vm.yaml(build.resolve()) for vm in roots) + ('vms:\n' + others if others else ''),
+                          encoding='utf-8')
         self.monitor = self.folder / 'monitor'
         self.command = [str(build / 'mezz'), 'run', '--model', model, '--log', str(self.folder),
                         '--qemu-args', f'-monitor unix:{self.monitor},server=on,wait=off',
@@ -193,6 +214,20 @@ class Machine:
                 except OSError:
                     return  # the emulator's time was up
 
+    def ask(self, command):
+        """What QEMU's monitor answers."""
+        text = b''
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.monitor))
+            s.settimeout(10)
+            s.sendall(command.encode() + b'\n')
+            while text.count(b'(qemu)') < 2:  # it asks before, and after its answer
+                data = s.recv(65536)
+                if not data:
+                    raise Failure('the monitor is gone')
+                text += data
+        return text.decode(errors='replace')
+
     # ---- the end
 
     def finish(self):
@@ -225,11 +260,16 @@ class Machine:
                 return f'{vm.name}: {found.group().decode(errors="replace")}'
         return None
 
-    def check_frames(self, kept=0):
+    def vm(self, name):
+        return next(vm for vm in self.vms if vm.name == name)
+
+    def check_frames(self, kept=None):
         """After the last VM is gone the machine has as many free frames as before the first came, but for those kept."""
         frames = [tuple(map(int, e.rest.split())) for e in self.events(kinds=('frames',))]
         if not frames:
             raise Failure('no event tells of frames')
         before, after = max(f[0] for f in frames), frames[-1][1]
+        if kept is None:  # tables for memory that the root VM was lent
+            kept = 32 if any(isinstance(vm, RootVM) for vm in self.vms) else 0
         if not 0 <= before - after <= kept:
             raise Failure(f'{before} frames were free before the first VM, {after} after the last')

@@ -38,21 +38,26 @@ def features(m, name, vcpus):
         f'took {"1" * len(bits)} with {vcpus} queues')
 
 
+def the_switch_counted(m):
+    m.key('s')
+    account = m.expect('mezzanine', r'web vlan 10: sent (\d+) frames (\d+) bytes, received (\d+) frames (\d+) bytes; '
+                       r'dropped: none$', 10)
+    check(min(int(account.group(2)), int(account.group(4))) > SIZE, f'the switch counted {account.group(0)}')
+
+
 def talk(m):
     """web and db on VLAN 10 reach each other and move a file both ways; spy on VLAN 20 hears not one frame."""
     for name in ('web', 'db', 'spy'):
         ready(m, name)
-    features(m, 'web', m.vms[0].keys['vcpus'])
+    features(m, 'web', m.vm('web').keys['vcpus'])
     ask(m, 'web', 'ping -q -c 5 10.0.0.2', '5 packets transmitted, 5 packets received, 0% packet loss', 40)
     ask(m, 'db', 'ping -q -c 2 -s 1472 10.0.0.1', '2 packets transmitted, 2 packets received, 0% packet loss', 40)
     ask(m, 'spy', 'ping -q -c 2 -W 1 10.0.0.2', '2 packets transmitted, 0 packets received, 100% packet loss', 40)
     took = [by_http(m, 'web', 'db', '10.0.0.2'), by_http(m, 'db', 'web', '10.0.0.1')]
     (m.folder / 'seconds').write_text(f'{SIZE} bytes in {took} s\n')
     ask(m, 'spy', 'echo spy heard $(cat /sys/class/net/eth0/statistics/rx_packets) frames', 'spy heard 0 frames')
-    m.key('s')
-    account = m.expect('mezzanine', r'web vlan 10: sent (\d+) frames (\d+) bytes, received (\d+) frames (\d+) bytes; '
-                       r'dropped: none$', 10)
-    check(min(int(account.group(2)), int(account.group(4))) > SIZE, f'the switch counted {account.group(0)}')
+    if m.model == 'mono':  # whose kernel has the switch
+        the_switch_counted(m)
     off(m, 'web', 'db', 'spy')
 
 
@@ -77,8 +82,9 @@ def trunk(m):
         ready(m, name)
     ask(m, 'plain', 'ping -q -c 2 10.0.0.2', '2 packets transmitted, 2 packets received, 0% packet loss', 40)
     ask(m, 'tagged', 'ping -q -c 2 -W 1 10.0.0.1', '2 packets transmitted, 0 packets received, 100% packet loss', 40)
-    m.key('s')
-    m.expect('mezzanine', r'tagged trunk: sent 0 frames 0 bytes, received 0 frames 0 bytes; dropped: vlan \d+$', 10)
+    if m.model == 'mono':
+        m.key('s')
+        m.expect('mezzanine', r'tagged trunk: sent 0 frames 0 bytes, received 0 frames 0 bytes; dropped: vlan \d+$', 10)
     off(m, 'plain', 'some', 'tagged')
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 
 import table
-from machine import Failure, Hang, Machine
+from machine import Failure, Hang, Machine, with_root
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -49,7 +49,10 @@ def run_once(test, model, folder, args, seed):
             return str(e), 'no machine'
     timeout = test.timeout * args.slow
     options = [o.replace('BUILD', str(args.build.resolve())) for o in test.options]
-    machine = Machine(folder, args.build, model, test.vms, [*options, *args.mezz_args], timeout)
+    vms = with_root(model, test.vms) if test.root else test.vms
+    if len(vms) > len(test.vms):
+        options, timeout = ['--memory', '2GiB', *options], timeout * 2
+    machine = Machine(folder, args.build, model, vms, [*options, *args.mezz_args], timeout)
     try:
         if test.script:
             test.script(machine)

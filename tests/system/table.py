@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
+import backends_of
 import blackout
 import disks
 import faults
@@ -14,6 +15,10 @@ import iommu
 import memory_of
 import last_flush
 import networks_of
+import root
+import root_debian
+import root_dma
+import root_tool
 import scripts
 import servers
 import uplinks
@@ -37,6 +42,7 @@ class Test:
     ends: dict = field(default_factory=dict)  # VM: what becomes of it, in order, as regular expressions
     status: int = 0  # of mezz
     crashes: bool = False  # a guest's kernel is meant to complain
+    root: bool = True  # under micro, VMs with disks or network cards have a root VM beside them
     timeout: float = 120
     groups: str = ''
 
@@ -209,13 +215,13 @@ def networks():
         return [debian(name, words=f'mezz.ip=10.0.0.{i}/24 {words}'.strip(), vcpus=vcpus, nics=f'[{{switch: lan, vlan: {vlan}}}]')
                 for i, (name, vlan) in enumerate((('web', 10), ('db', 10), ('spy', 20)), 1)]
     for n in (1, 2):
-        yield Test(f'net-{n}', vms(vcpus=n), models=MONO, options=cpus(n), script=networks_of.talk, timeout=240, groups='net')
+        yield Test(f'net-{n}', vms(vcpus=n), models=BOTH if n == 1 else MONO, options=cpus(n), script=networks_of.talk, timeout=240, groups='net')
         yield Test(f'net-plain-{n}', vms('mezz.net=plain'), models=MONO, options=cpus(n), script=networks_of.talk,
                    timeout=240, groups='net')
     yield Test('net-trunk', [debian(name, words=f'mezz.ip=10.0.0.{i}/24', nics=f'[{{switch: lan{keys}}}]')
                              for i, (name, keys) in enumerate((('plain', ''), ('some', ', trunk: [0, 10]'), ('tagged', ', trunk: [10, 20]')), 1)],
-               models=MONO, options=cpus(1), script=networks_of.trunk, timeout=240, groups='net')
-    yield Test('net-reboot', vms()[:2], models=MONO, options=cpus(1), script=networks_of.reboot,
+               options=cpus(1), script=networks_of.trunk, timeout=240, groups='net')
+    yield Test('net-reboot', vms()[:2], options=cpus(1), script=networks_of.reboot,
                ends={'web': ['reboot', 'poweroff']}, timeout=240, groups='net')
     lan = "[{switch: lan, vlan: 10, mac: '52:54:00:00:00:0%d'}]"
     yield Test('net-flood', [debian('web', words='mezz.ip=10.0.0.1/24', nics=lan % 1),
@@ -228,8 +234,8 @@ def networks():
     yield Test('net-hostile', [debian('web', words='mezz.ip=10.0.0.1/24', nics=lan % 1),
                                debian('db', words='mezz.ip=10.0.0.2/24', nics=lan % 2),
                                tiny('bad', 'virtq', 'device=0x1041 delay=15', vcpus=2, nics=lan % 3)],
-               models=MONO, options=cpus(1), script=networks_of.hostile, ends={'bad': ['exit 0']}, timeout=240, groups='net')
-    yield Test('net-micro', [vms()[0], tiny('db', 'hello')], models=MICRO, status=3,
+               options=cpus(1), script=networks_of.hostile, ends={'bad': ['exit 0']}, timeout=240, groups='net')
+    yield Test('net-micro', [vms()[0], tiny('db', 'hello')], models=MICRO, root=False, status=3,
                ends={'db': ['exit 0'], 'web': ['stopped cannot start: disks and network cards need a root VM.*']}, groups='net')
 
 
@@ -250,10 +256,27 @@ def flushes():
 
 def disks_of_vms():
     """Virtual disks: images of the bundle, and disks of the machine."""
-    yield Test('vm-disks', [], alone=vm_disks.images, models=MONO, groups='disks')
-    yield Test('vm-disk-device', [], alone=vm_disks.device('cloud'), models=MONO, groups='disks')
+    yield Test('vm-disks', [], alone=vm_disks.images, groups='disks')
+    yield Test('vm-disk-device', [], alone=vm_disks.device('cloud'), groups='disks')
     yield Test('vm-disk-device-amd64', [], alone=vm_disks.device('amd64'), models=MONO, groups='disks')
     yield Test('vm-disks-refused', [], alone=vm_disks.refused, models=MICRO, groups='disks')
+
+
+def roots():
+    """The root VM of micro, with its own drivers for the machine's devices."""
+    yield Test('root-1', [], alone=root.owns(1, iommu=False), models=MICRO, groups='root')
+    yield Test('root-2', [], alone=root.owns(2, iommu=True), models=MICRO, groups='root')
+    yield Test('root-dma-iommu', [], alone=root_dma.dma(True), models=MICRO, groups='root')
+    yield Test('root-dma', [], alone=root_dma.dma(False), models=MICRO, groups='root')  # the other one can fail
+    yield Test('root-tool', [], alone=root_tool.test, models=MICRO, groups='root')
+    yield Test('root-debian', [], alone=root_debian.test, models=MICRO, groups='root')
+    yield Test('root-mono', [], alone=root.refused, models=MONO, groups='root')
+
+
+def backends():
+    """Back-ends in the root VM, and mezzd, killed at any moment: `--repeat 5 backend-killed` is a hundred times."""
+    yield Test('backend-killed', [], alone=backends_of.killed('mezz-backend', 20), seeded=True, models=MICRO, groups='root')
+    yield Test('mezzd-killed', [], alone=backends_of.killed('mezzd', 10), seeded=True, models=MICRO, groups='root')
 
 
 def memory():
@@ -269,7 +292,7 @@ def memory():
                models=MONO, options=cpus(1), script=memory_of.target, ends={'web': ['reboot', 'poweroff']}, timeout=240,
                groups='memory')
     yield Test('balloon-micro', [debian('web', balloon='64MiB'), tiny('db', 'hello')], models=MICRO, status=3,
-               ends={'db': ['exit 0'], 'web': ['stopped cannot start: .*need a root VM.*']}, groups='memory')
+               ends={'db': ['exit 0'], 'web': ['stopped cannot start: .*only mono gives a balloon']}, groups='memory')
 
 
 def programs():
@@ -293,5 +316,5 @@ def attacks():
     yield Test('hostile-io', [], alone=hostile_io.test, seeded=True, models=MONO, groups='hostile')
 
 
-TESTS = [*programs(), *native_disks(), *faulty_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *main_job(), *many(), *sched(), *inside(), *networks(),
+TESTS = [*programs(), *native_disks(), *faulty_disks(), *disks_of_vms(), *flushes(), *blackouts(), *iommus(), *firmwares(), *boots(), *kernels(), *ends(), *power(), *main_job(), *roots(), *backends(), *many(), *sched(), *inside(), *networks(),
          *native_cards(), *memory(), *attacks()]

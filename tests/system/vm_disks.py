@@ -5,7 +5,7 @@ import random
 import re
 import subprocess
 
-from machine import Failure, Machine, debian
+from machine import Failure, Machine, debian, with_root
 
 CHECKS = ('ext4', 'read-only', 'raw 512', 'raw 4096', 'raw 1048576', 'discard', 'discard-ro', 'random')
 NUMBERS = b''.join(b'%d\n' % (10**14 + 10**6 + n) for n in range(131072))  # what the guest writes to a file
@@ -26,8 +26,8 @@ def make_images(folder):
 
 def run(build, model, folder, disks, options=(), **keys):
     """A VM with these disks that does its checks; the machine after its end, and the status of mezz."""
-    machine = Machine(folder, build, model, [debian('web', 'disks', disks=f"[{', '.join(disks)}]", **keys)],
-                      list(options), 240)
+    machine = Machine(folder, build, model, with_root(model, [debian('web', 'disks', disks=f"[{', '.join(disks)}]", **keys)]),
+                      ['--memory', '2GiB', *options], 240)
     try:
         return machine, machine.finish()
     finally:
@@ -52,12 +52,12 @@ def judge(machine, status, paths, sizes, times=1):
     return log
 
 
-def images(build, _, folder):
+def images(build, model, folder):
     """All three modes, in two lives of a VM: what was written to rw is there in the second, a snapshot begins anew."""
     paths = make_images(folder)
     disks = [f"{{image: {paths['ext4']}, format: raw, mode: rw}}", f"{{image: {paths['ro']}, mode: ro}}",
              f"{{image: {paths['raw']}, mode: snapshot}}"]
-    machine, status = run(build, 'mono', folder, disks, vcpus=2, repeat=1)
+    machine, status = run(build, model, folder, disks, vcpus=2, repeat=1)
     log = judge(machine, status, paths, {'vda': (32 << 20, 0), 'vdb': (2 << 20, 1), 'vdc': (16 << 20, 0)}, times=2)
     for what, count in (('old numbers', 1), ('vdc is empty', 2)):
         if log.count(f'DISK {what}') != count:
@@ -69,11 +69,11 @@ def images(build, _, folder):
 
 def device(image):
     """A disk of the machine, ext4 on NVMe: afterwards it is clean and holds what the guest wrote."""
-    def test(build, _, folder):
+    def test(build, model, folder):
         paths = make_images(folder)
         disks = ['{device: nvme0n1}', f"{{image: {paths['ro']}, mode: ro}}", f"{{image: {paths['raw']}, mode: snapshot}}"]
         drive = f"-drive if=none,id=d0,format=raw,file={paths['ext4']} -device nvme,drive=d0,serial=scratch"
-        machine, status = run(build, 'mono', folder, disks, ['--qemu-args', drive], vcpus=2, image=image, memory='256MiB')
+        machine, status = run(build, model, folder, disks, ['--qemu-args', drive], vcpus=2, image=image, memory='256MiB')
         judge(machine, status, paths, {'vda': (32 << 20, 0)})
         fsck = subprocess.run(['/sbin/e2fsck', '-fn', paths['ext4']], capture_output=True, text=True, check=False)
         if fsck.returncode:
@@ -85,8 +85,12 @@ def device(image):
 
 
 def refused(build, model, folder):
-    """micro has no disks for VMs: it says so, and nothing else happens."""
+    """micro has no disks for VMs without a root VM: it says so, and nothing else happens."""
     paths = make_images(folder)
-    machine, status = run(build, model, folder, [f"{{image: {paths['raw']}}}"])
+    machine = Machine(folder, build, model, [debian('web', 'disks', disks=f"[{{image: {paths['raw']}}}]")], [], 60)
+    try:
+        status = machine.finish()
+    finally:
+        machine.stop()
     if status != 3 or not any('cannot start: disks' in e for e in machine.ends('web')):
         raise Failure(f'mezz returned {status}: {machine.ends("web")}')

@@ -37,6 +37,21 @@ __attribute__((weak)) int model_load(struct load *l)
 	return -ENOEXEC;
 }
 
+static u64 ram_from; // a root VM has no RAM in the second MiB
+
+u64 gmap_ram_left(const struct gmap *g, u64 gpa)
+{
+	CHECK(g == &vm.gmap);
+	if (gpa >= ram_from && gpa < vm.ram_low)
+		return vm.ram_low - gpa;
+	return guest_top && gpa >= guest_top_start && gpa < 4 * GiB ? 4 * GiB - gpa : 0;
+}
+
+bool gmap_is_ram(const struct gmap *g, u64 gpa)
+{
+	return gmap_ram_left(g, gpa) > 0;
+}
+
 static char cmdline[] = "console=hvc0 quiet";
 static u8 initrd[5000];
 
@@ -46,6 +61,7 @@ static void loader_fake_vm(void)
 	memset(&vcpu0, 0xa5, sizeof(vcpu0));
 	memset(registers, 0, sizeof(registers));
 	memset(segments, 0, sizeof(segments));
+	ram_from = 0;
 	vm.vcpu_count = 1;
 	vm.vcpus[0] = &vcpu0;
 	config = (struct bundle_vm){.cmdline = cmdline, .kernel = {file, 0}};

@@ -54,6 +54,21 @@ TEST(reads_a_pc_by_rsdt)
 	check_pc();
 }
 
+TEST(lists_its_tables)
+{
+	u64 tables[8];
+	u32 n;
+
+	for (u32 extended = 0; extended < 2; extended++) {
+		tables_make_pc(extended);
+		n = acpi_list(tables, 8, tables_rsdp, acpi_map_copy);
+		copies_free();
+		CHECK(n >= 3 && n < 8 && tables[0] && tables[n - 1]);
+		CHECK_EQ(acpi_list(tables, 2, tables_rsdp, acpi_map_copy), 2);
+		copies_free();
+	}
+}
+
 TEST(falls_back_to_rsdt)
 {
 	u32 nowhere = TABLES_SIZE;

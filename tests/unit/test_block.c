@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Requests to disks over a driver that the test plays: pieces, the buffer, errors, time-outs and resets.
 //
-// link: drivers/block.c drivers/block_piece.c drivers/iommu.c kernel/core/timer.c kernel/core/cmdline.c tests/unit/fake/arch.c
+// link: drivers/block.c drivers/block_hot.c drivers/block_piece.c drivers/iommu.c kernel/core/timer.c kernel/core/cmdline.c tests/unit/fake/arch.c
 #include "drivers/block.h"
 #include "kernel/core/frame.h"
 #include "lib/errno.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tests of the boot bundle's reader: what it takes, and the line and the words with which it refuses.
-// link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/cpio.c
+// link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/disk_line.c kernel/core/cpio.c
 #include "tests/unit/test.h"
 #include "kernel/core/bundle_disk.h"
 #include "tests/unit/cpio_build.h"
@@ -68,6 +68,25 @@ TEST(everything)
 	vm = &bundle.vms[1];
 	CHECK(!strcmp(vm->name, "b") && !strcmp(vm->cmdline, "") && !vm->initrd.data);
 	CHECK(vm->cap == 0 && vm->affinity == 0 && !vm->debug_exit);
+}
+
+#define ROOT                                                                                       \
+	"root\nmemory 2097152\nkernel k\ncmdline quiet\nweight 1024\nrepeat 0\ndebug_exit 0\nend\n"
+
+TEST(the_root_vm_is_the_first)
+{
+	CHECK_EQ(parse(HEAD ROOT VM("a")), 0);
+	CHECK_EQ(bundle.count, 2);
+	CHECK(bundle.vms[0].is_root && !bundle.vms[0].vcpus && !strcmp(bundle.vms[0].name, "root"));
+	CHECK(bundle.vms[0].memory == 2 * MiB && !bundle.vms[1].is_root);
+	CHECK_EQ(parse(HEAD ROOT), 0);
+	CHECK_EQ(parse(HEAD VM("a") ROOT), 11);
+	CHECK(why && strstr(why, "vm was expected"));
+	CHECK_EQ(parse(HEAD ROOT ROOT), 10);
+	CHECK_EQ(parse(HEAD ROOT VM("root")), 10);
+	CHECK(why && strstr(why, "twice"));
+	CHECK_EQ(parse(HEAD "root x\n"), 2);
+	CHECK_EQ(parse(HEAD ROOT VM("a") "x\n"), 19);
 }
 
 TEST(disks_and_nics_are_kept_for_the_model)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Configurations, right and wrong: every message names the file, the line and what was expected.
-// link: mezz/config.c mezz/config_boot.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c mezz/util.c -lyaml
+// link: mezz/config.c mezz/config_boot.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c common/util.c -lyaml
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
@@ -178,7 +178,7 @@ TEST(the_file)
 	WRONG("- a\n", "1: not a mapping, expected 'vms:' and a list of VMs");
 	WRONG("hello\n", "1: not a mapping, expected 'vms:' and a list of VMs");
 	WRONG("{}\n", "1: empty, expected 'vms:' and a list of VMs");
-	WRONG("vm: 1\n", "1: unknown key 'vm', expected one of vms, switches");
+	WRONG("vm: 1\n", "1: unknown key 'vm', expected one of vms, switches, root");
 	WRONG("vms: 1\n", "1: vms: not a list, expected a list of VMs");
 	WRONG("\nvms: []\n", "2: vms: an empty list, expected at least one VM");
 	WRONG("vms: []\nvms: []\n", "2: key 'vms' twice, expected it once");
@@ -437,6 +437,32 @@ TEST(command_lines)
 	free(yaml);
 	WRONG_VM("cmdline: |\n      a\n      b",
 		"6: cmdline: a control character or a line break, expected one line of text");
+}
+
+#define ROOT "root: {memory: 64MiB, kernel: vmlinuz, initrd: initrd, cmdline: quiet}\n"
+
+TEST(root_vm)
+{
+	static struct config config;
+	char error[CONFIG_ERROR_MAX] = "";
+	const char yaml[] = ROOT VM("cmdline: x");
+
+	CHECK(load_bytes(yaml, sizeof(yaml) - 1, &config, error));
+	CHECK_EQ(config.vm_count, 2);
+	CHECK(config.vms[0].is_root && !config.vms[1].is_root);
+	CHECK(strcmp(config.vms[0].name, "root") == 0 &&
+		strcmp(config.vms[0].cmdline, "quiet") == 0);
+	CHECK(config.vms[0].memory == 64 << 20 && config.vms[0].initrd);
+	config_free(&config);
+	CHECK(load_bytes(ROOT, sizeof(ROOT) - 1, &config, error));
+	CHECK_EQ(config.vm_count, 1);
+	config_free(&config);
+	WRONG("root: [1]\n", "1: root: not a mapping, expected memory, kernel, initrd, cmdline");
+	WRONG("root: {memory: 64MiB}\n", "1: root: expected a memory and a kernel");
+	WRONG("root: {memory: 1MiB, kernel: vmlinuz, vcpus: 2}\n",
+		"1: unknown key 'vcpus', expected one of memory, kernel, initrd, cmdline");
+	WRONG("vms:\n  - {name: root, memory: 1MiB, vcpus: 1, kernel: vmlinuz}\n",
+		"2: name: 'root' is the root VM's ('root:'), expected another");
 }
 
 TEST(many_vms)

@@ -6,7 +6,7 @@
 #include "kernel/core/frame.h"
 #include "kernel/core/pcpu.h"
 #include "kernel/mono/disk.h"
-#include "kernel/mono/disk_wait.h"
+#include "kernel/mono/guest_wait.h"
 #include "kernel/vm/vm.h"
 #include "lib/errno.h"
 
@@ -69,32 +69,32 @@ void *guest_ptr(struct vm *v, gpa_t addr, size_t size)
 
 static unsigned waiters;
 
-void disk_wait_init(
-	struct disk_wait *w, struct vm *v, struct host *h, void (*tell)(struct disk_wait *))
+void guest_wait_init(struct guest_wait *w, struct vm *v, struct host *h, u64 longest_ns,
+	void (*tell)(struct guest_wait *))
 {
 	(void)h;
-	*w = (struct disk_wait){.vm = v, .tell = tell};
+	*w = (struct guest_wait){.vm = v, .tell = tell, .longest = longest_ns};
 	waiters++;
 }
 
-void disk_wait_destroy(struct disk_wait *w)
+void guest_wait_destroy(struct guest_wait *w)
 {
 	CHECK_EQ(w->in_flight, 0);
 	waiters--;
 }
 
-bool disk_wait_hold(struct disk_wait *w)
+bool guest_wait_hold(struct guest_wait *w)
 {
 	(void)w;
 	return false;
 }
 
-void disk_wait_stop(struct disk_wait *w)
+void guest_wait_stop(struct guest_wait *w)
 {
 	w->held = false;
 }
 
-void disk_wait_commit(struct disk_wait *w)
+void guest_wait_commit(struct guest_wait *w)
 {
 	w->begun = false;
 }

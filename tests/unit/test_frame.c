@@ -82,7 +82,7 @@ TEST(small_frames_come_from_broken_blocks_first)
 
 	start(); // the broken ones at both ends have 507 and 511 free frames
 	for (unsigned i = 0; i < 1017; i++)
-		a[i] = frame_alloc(1, FRAME_GUEST, ORDER_4K);
+		a[i] = frame_alloc(1, FRAME_TABLE, ORDER_4K);
 	for (unsigned i = 0; i < 1017; i++)
 		CHECK(a[i].v < 2 * MiB || a[i].v >= RAM - 2 * MiB);
 	for (unsigned i = 0; i < RAM / (2 * MiB) - 2; i++)
@@ -93,6 +93,23 @@ TEST(small_frames_come_from_broken_blocks_first)
 	CHECK(hpa_is_none(frame_alloc(1, FRAME_GUEST, ORDER_4K)));
 	frame_free(a[3], ORDER_4K);
 	CHECK_EQ(frame_alloc(1, FRAME_GUEST, ORDER_4K).v, a[3].v);
+}
+
+// They come out of the others only when there is nothing else.
+TEST(frames_of_guests_lie_in_blocks_that_are_ram_throughout)
+{
+	u64 whole = (RAM / (2 * MiB) - 2) * 512;
+
+	start();
+	for (u64 i = 0; i < whole; i++) {
+		hpa_t a = frame_alloc(1, FRAME_GUEST, ORDER_4K);
+
+		CHECK(a.v >= 2 * MiB && a.v < RAM - 2 * MiB);
+	}
+	CHECK_EQ(frame_free_count(), 507 + 511);
+	for (u64 i = 0; i < 507 + 511; i++)
+		CHECK(!hpa_is_none(frame_alloc(1, FRAME_GUEST, ORDER_4K)));
+	CHECK(hpa_is_none(frame_alloc(1, FRAME_GUEST, ORDER_4K)));
 }
 
 TEST(blocks_are_zero_and_clean_ones_preferred)
@@ -153,6 +170,29 @@ TEST(scrubbing_ends_and_counts)
 		CHECK(is_zero(frame_alloc(1, FRAME_GUEST, ORDER_2M), 2 * MiB));
 }
 
+TEST(a_certain_block)
+{
+	hpa_t a;
+	u64 clean;
+
+	start();
+	CHECK(!frame_claim(hpa(0), 7)); // its first frames are not free
+	while (frame_scrub_slice())
+		;
+	clean = frame_clean_count();
+	fill(hpa(4 * MiB), 64);
+	CHECK(frame_claim(hpa(4 * MiB), 7) && !frame_claim(hpa(4 * MiB), 7));
+	CHECK_EQ(*(u8 *)hpa_to_va(hpa(4 * MiB)), 0x5a); // it is as it was
+	CHECK_EQ(frame_owned(7), 512);
+	CHECK_EQ(frame_free_count(), FRAMES - 6 - 512);
+	CHECK_EQ(frame_clean_count(), clean - 512);
+	CHECK_EQ(frame_owner_of(hpa(5 * MiB)), 7);
+	for (u32 i = 0; !hpa_is_none(a = frame_alloc(1, FRAME_GUEST, ORDER_2M)); i++)
+		CHECK(a.v != 4 * MiB && i < 16);
+	frame_free(hpa(4 * MiB), ORDER_2M);
+	CHECK_EQ(frame_owned(7), 0);
+}
+
 TEST(frame_out_of_a_whole_block)
 {
 	hpa_t a, mid;
@@ -166,7 +206,7 @@ TEST(frame_out_of_a_whole_block)
 	CHECK_EQ(frame_type_of(mid), FRAME_FREE);
 	CHECK_EQ(frame_type_of(a), FRAME_GUEST);
 	CHECK_EQ(frame_owner_of(hpa_add(mid, PAGE_SIZE)), 9);
-	CHECK_EQ(frame_alloc(4, FRAME_KERNEL, ORDER_4K).v, mid.v); // newest broken block first
+	CHECK_EQ(frame_alloc(4, FRAME_GUEST, ORDER_4K).v, mid.v); // newest broken block first
 	CHECK(is_zero(mid, PAGE_SIZE));
 	CHECK(FAKE_PANICS(frame_free(a, ORDER_2M)));
 }

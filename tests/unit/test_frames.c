@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The serial line's framing, in any pieces and with any garbage; lines of hostile bytes; events.
-// link: mezz/frames.c mezz/lines.c mezz/outcome.c mezz/util.c
+// link: mezz/frames.c mezz/lines.c mezz/outcome.c common/util.c
 #include "tests/unit/test.h"
 
 #include "mezz/frames.h"

@@ -154,6 +154,9 @@ TEST(bzimage_old_protocols)
 	put(0x206, 0x0209, 2);
 	CHECK_EQ(load(), 0);
 	check_flat_32(MiB);
+	put(0x206, 0x0204, 2); // cannot be moved
+	ram_from = 2 * MiB;
+	check_fails("too small for its kernel");
 }
 
 TEST(bzimage_that_lies)

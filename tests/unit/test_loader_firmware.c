@@ -31,12 +31,6 @@ void gmap_add_ram(struct gmap *g, u64 start, u64 end)
 	guest_top_start = start;
 }
 
-bool gmap_is_ram(const struct gmap *g, u64 at)
-{
-	(void)g;
-	return at >= guest_top_start && at < 0x100000000ull;
-}
-
 static struct pflash chip;
 static u32 chip_size; // 0: there is none
 static u8 variables[VARS];

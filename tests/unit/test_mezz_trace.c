@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The trace decoder: lines of the log, their order, and names that agree with the kernel's numbers.
-// link: mezz/trace.c mezz/util.c
+// link: mezz/trace.c common/util.c
 #include "tests/unit/test.h"
 
 #include "kernel/x86/hvm.h"

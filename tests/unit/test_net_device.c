@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Network cards of the machine over a driver that the test plays: sending, turns, the watchdog, resets, the link.
 //
-// link: drivers/net.c net/offload.c net/checksum.c net/frame.c net/bucket.c
+// link: drivers/net.c net/merge.c net/offload.c net/checksum.c net/frame.c net/bucket.c
 // link: kernel/core/timer.c lib/format.c tests/unit/fake/arch.c
 #include "drivers/net.h"
 #include "lib/errno.h"
@@ -14,10 +14,11 @@ static struct net_device card = {0};
 static u8 slots[SLOTS][NET_BUFFER];
 static u32 lengths[SLOTS], used, kicks;
 static u32 waiting, taken, given, received; // packets that come
-static u32 come_length;
-static u8 coming[NET_BUFFER];
+static u32 come_length, received_bytes;
+static u8 coming[NET_BUFFER], numbered[NET_TURN][NET_BUFFER];
+static bool give_number;
 static bool link_up = true, fails;
-static u32 steps, cut_offs, listens, quiets;
+static u32 steps, cut_offs, listens, quiets, gives;
 
 void time_wait_ns(u64 ns);
 void time_wait_ns(u64 ns)
@@ -45,6 +46,11 @@ static u32 sent(struct net_device *d)
 	(void)d;
 	return used;
 }
+static bool ready(const struct net_device *d)
+{
+	(void)d;
+	return waiting;
+}
 static bool take(struct net_device *d, struct net_received *r)
 {
 	(void)d;
@@ -52,13 +58,19 @@ static bool take(struct net_device *d, struct net_received *r)
 		return false;
 	waiting--;
 	taken++;
-	*r = (struct net_received){.at = coming, .len = come_length};
+	*r = (struct net_received){.at = coming, .len = come_length, .summed = true};
+	if (give_number) { // the next segment of a connection
+		memcpy(numbered[taken % NET_TURN], coming, come_length);
+		r->at = numbered[taken % NET_TURN];
+		net_put32(numbered[taken % NET_TURN] + 38, taken * (come_length - 54));
+	}
 	return true;
 }
 static void give(struct net_device *d)
 {
 	(void)d;
-	given++;
+	given = taken;
+	gives++;
 }
 static bool link(struct net_device *d)
 {
@@ -90,13 +102,15 @@ static void cut_off(struct net_device *d)
 }
 
 static const struct net_driver driver = {
-	room, put, NULL, kick, sent, take, give, link, quiet, listen, recover, cut_off};
+	room, put, NULL, kick, sent, ready, take, give, link, quiet, listen, recover, cut_off};
 
 static void receive(struct net_device *d, const struct net_frame *f)
 {
 	(void)d;
 	received++;
-	CHECK(f->length == come_length && f->head_len == MIN(come_length, NET_HEAD));
+	received_bytes += f->length;
+	if (!give_number)
+		CHECK(f->length == come_length && f->head_len == MIN(come_length, NET_HEAD));
 }
 
 static u32 link_changes;
@@ -133,7 +147,8 @@ static void start(void)
 	fake_now += 1000 * SECONDS; // earlier resets are forgotten
 	link_up = true;
 	fails = false;
-	waiting = taken = given = received = kicks = steps = used = 0;
+	waiting = taken = given = received = kicks = steps = used = quiets = 0;
+	listens = 0;
 	come_length = 60;
 	card.pending = 0;
 	net_device_open(&card);
@@ -224,6 +239,30 @@ TEST(cuts_segments)
 	CHECK(used == SLOTS && card.count.out_full == 1);
 }
 
+// Segments that come in one turn are one frame, and those of the next turn another.
+TEST(segments_are_merged)
+{
+	start();
+	give_number = true;
+	memset(coming, 0, sizeof(coming));
+	come_length = 1054;
+	net_put16(coming + 12, NET_TYPE_IPV4);
+	memcpy(coming + 14, "\x45\0\x04\x10\0\0\x40\0\x40\x06\x36\xe9", 12);
+	coming[46] = 0x50;
+	coming[47] = 0x10;
+	waiting = 10;
+	received_bytes = 0;
+	net_device_interrupt(&card);
+	turn();
+	CHECK(received == 1 && received_bytes == 10054 && given == 10);
+	CHECK(card.count.in_packets == 10 && card.count.in_frames == 1);
+	waiting = 2;
+	net_device_interrupt(&card);
+	turn();
+	CHECK(received == 2 && received_bytes == 10054 + 2054);
+	give_number = false;
+}
+
 TEST(turns_are_bounded)
 {
 	start();
@@ -238,6 +277,57 @@ TEST(turns_are_bounded)
 	fake_now += 100000;
 	turn();
 	CHECK(received == 3 * NET_TURN / 2 && given == taken);
+}
+
+// After a packet the card is looked at without interrupts: by a timer, and all the time by a CPU that is idle.
+TEST(looked_at_while_hot)
+{
+	start();
+	CHECK(listens == 1 && !net_devices_idle());
+	waiting = 1;
+	net_device_interrupt(&card);
+	turn();
+	CHECK(received == 1 && listens == 2 && !net_devices_idle()); // one alone
+	waiting = 1;
+	net_device_interrupt(&card);
+	turn();
+	CHECK(received == 2 && listens == 2);
+	CHECK(net_devices_idle() && received == 2);
+	waiting = 1;
+	CHECK(net_devices_idle() && received == 3); // at once
+	fake_now += NET_LOOK_NS;
+	waiting = 1;
+	turn();
+	CHECK(received == 4 && listens == 2);
+	fake_cpu = pcpus[1];
+	CHECK(!net_devices_idle());
+	fake_cpu = pcpus[0];
+	for (u32 i = 0; i < NET_HOT_NS / NET_LOOK_NS; i++) {
+		CHECK_EQ(listens, 2);
+		fake_now += NET_LOOK_NS;
+		turn();
+	}
+	CHECK(listens == 3 && !net_devices_idle() && !timer_is_set(&card.turn));
+}
+
+// What came while a packet was sent is taken before who sent it goes on.
+TEST(answer_at_once)
+{
+	struct net_frame f = frame(60);
+
+	start();
+	waiting = 1;
+	CHECK(net_device_send(&card, &f));
+	CHECK_EQ(received, 0);
+	net_devices_work();
+	CHECK_EQ(received, 1);
+	fake_cpu = pcpus[1];
+	waiting = 1;
+	CHECK(net_device_send(&card, &f));
+	fake_cpu = pcpus[0];
+	net_devices_work();
+	CHECK_EQ(received, 1);
+	waiting = 0;
 }
 
 TEST(other_cpus_leave_it)

@@ -232,6 +232,22 @@ static bool taken(u32 offset, u8 value, struct net_offload o)
 	return net_offload_check(&frame);
 }
 
+TEST(bare_acknowledgements)
+{
+	for (u32 kind = 0; kind < 8; kind++) {
+		bool v6 = kind & 1, tag = kind & 2;
+		u32 start = tcp_make(v6, tag, kind & 4 ? 12 : 0, 0);
+
+		frame_make(MAX(start, 60u), 9); // with padding
+		CHECK(net_is_bare_ack(&frame));
+		start = tcp_make(v6, tag, 0, 1);
+		frame_make(start + 1, 9);
+		CHECK(!net_is_bare_ack(&frame));
+		frame.head[tag ? 18 : 14] = 0; // no IP
+		CHECK(!net_is_bare_ack(&frame));
+	}
+}
+
 TEST(nonsense_is_refused)
 {
 	const struct net_offload good = {

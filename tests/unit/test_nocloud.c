@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The NoCloud volume: read by its own rules, and by xorriso, which knows nothing of ours.
-// link: mezz/nocloud.c mezz/util.c
+// link: mezz/nocloud.c common/util.c
 #include "tests/unit/test.h"
 
 #include <unistd.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Interrupts into a guest where the processor is QEMU's: on offer until delivered, and never in an interrupt shadow.
-// link: kernel/x86/svm/svm_emulator.c kernel/x86/svm/svm_event.c
+// link: kernel/x86/svm/svm_emulator.c kernel/x86/svm/svm_event.c kernel/core/timer.c tests/unit/fake/arch.c
 #include "tests/unit/test.h"
+#include "kernel/core/timer.h"
 #include "kernel/x86/regs.h"
 #include "kernel/x86/svm/svm.h"
 #include "kernel/x86/trap.h"
@@ -182,6 +183,35 @@ TEST(a_guest_that_steps_itself)
 	CHECK_EQ(vmcb.dr6, 0xffff4ff0);
 	CHECK(v->rflags & RFLAGS_TF);
 	CHECK(window_is_open());
+}
+
+// CPUs that are in a guest are interrupted now and then, for they may have lost an interrupt; CPU 0 is in none.
+TEST(guests_are_interrupted_now_and_then)
+{
+	fake_reset(3);
+	timer_init_pcpu(this_pcpu());
+	svm_features.loses_interrupts = true;
+	pcpus[2]->current = fresh();
+	emulator_beat_start();
+	for (unsigned i = 0; i < 10; i++) {
+		fake_now += 100000000;
+		timer_run(TIMER_NEVER);
+	}
+	CHECK(fake_kicks[2] >= 3 && fake_kicks[2] <= 4);
+	CHECK_EQ(fake_kicks[1], 0);
+	CHECK_EQ(fake_kicks[0], 0);
+}
+
+TEST(one_cpu_is_left_alone)
+{
+	fake_reset(1);
+	timer_init_pcpu(this_pcpu());
+	svm_features.loses_interrupts = false;
+	emulator_beat_start();
+	fake_now += 1000000000;
+	timer_run(TIMER_NEVER);
+	CHECK_EQ(fake_kicks[0], 0);
+	CHECK(list_empty(&this_pcpu()->timers));
 }
 
 TEST_MAIN()

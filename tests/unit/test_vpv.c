@@ -344,6 +344,22 @@ TEST(send_ipi)
 	CHECK_EQ(who_got(v->vm, 0xfd), 0);
 }
 
+// The root VM's APIC ids begin where the CPUs' do that it has.
+TEST(send_ipi_to_ids_that_do_not_begin_at_0)
+{
+	struct vcpu *v = start();
+
+	v->vm->apic_first = 2;                                                 // 2 to 5
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 0xb, 0, 0, 0xfd, true), 1); // 0, 1, 3
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 0xb, 0, 2, 0xfd, true), 3); // 2, 3, 5
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 0, 1, 0, 0xfd, true), 0);   // 64
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 0, 3, 0, 0xfd, false), 0);  // 32, 33
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 1ull << 5, 0, 0, 0xfd, true), 1);
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 1ull << 6, 0, 0, 0xfd, true), 0);
+	v->vm->apic_first = 66;
+	CHECK_EQ(vpv_hypercall(v, KVM_HC_SEND_IPI, 0, 0xc, 0, 0xfd, true), 2); // 66, 67
+}
+
 TEST(send_ipi_wide)
 {
 	struct vm *vm = fake_vm(64);

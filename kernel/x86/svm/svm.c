@@ -62,6 +62,8 @@ COLD static int svm_cpu_init(void)
 	msr_write(MSR_HSAVE_PA, va_to_hpa(save).v);
 	c->host_vmcb_pa = va_to_hpa(host).v;
 	svm_features.emulated = cpu_info.emulated;
+	if (cpu_info.emulated && this_pcpu()->id == 0)
+		emulator_beat_start();
 	if (cpu_info.emulated && this_pcpu()->id == 1) {
 		svm_features.loses_interrupts = true;
 		sched_barred = BIT(0);
@@ -95,7 +97,6 @@ COLD static void vmcb_init(struct vmcb *b)
 		b->intercept1 |= (u32)INTERCEPT_PAUSE;
 		b->pause_count = 3000;
 	}
-	b->iopm = svm_iopm_pa;
 	b->msrpm = svm_msrpm_pa;
 	b->int_ctl = INT_CTL_MASKING;
 	b->nested_ctl = 1;
@@ -111,6 +112,7 @@ COLD static int svm_vcpu_create(struct vcpu *v)
 	s->vmcb = (void *)((u8 *)s + PAGE_SIZE);
 	s->vmcb_pa = va_to_hpa(s->vmcb).v;
 	vmcb_init(s->vmcb);
+	s->vmcb->iopm = svm_iopm(v->vm);
 	s->vmcb->nested_cr3 = v->vm->gmap.root.v;
 	s->vmcb->tsc_offset = v->vm->tsc_offset;
 	svm_vcpu_reset(v);

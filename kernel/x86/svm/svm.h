@@ -62,6 +62,7 @@ void svm_exit_decode(struct vcpu *v, struct hvm_exit *out);
 // The permission maps, one for all VMs (svm_maps.c). 0 or -ENOMEM.
 int svm_maps_init(void);
 extern u64 svm_iopm_pa, svm_msrpm_pa;
+u64 svm_iopm(const struct vm *vm); // which of its ports' accesses exit
 
 // svm_entry.S: enters the guest and comes back at its exit. GPRs other than RAX and RSP go through
 // gpr[].
@@ -95,4 +96,5 @@ enum {
 void emulator_offer(struct vcpu *v, u8 vector);
 void emulator_withdraw(struct vcpu *v); // nothing is on offer, for a reset
 void emulator_shadow(struct vcpu *v);   // about to enter the guest in an interrupt shadow
+void emulator_beat_start(void);         // on CPU 0
 void emulator_exit(struct vcpu *v); // after an exit, `emulator` being set; v->rip as at the entry

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done about two faults of QEMU's TCG (7.2; docs/emulator.md), where the processor is that. Never on hardware.
+// What is done about three faults of QEMU's TCG (7.2; docs/emulator.md), where the processor is that. Never on hardware.
 //
 // It remembers the vector of an interrupt injected by EVENTINJ until the next exception or exit, and delivers it a
 // second time, whatever IF says, when one of its other threads kicks it before that. So an interrupt is offered as a
@@ -8,11 +8,16 @@
 // And VMRUN does not load the interrupt shadow. A guest that an exit stopped between its STI and HLT would take an
 // interrupt there and then sleep, although what it waited for has happened. So the instruction in the shadow is
 // stepped over, with no virtual interrupt in sight, when one is wanted.
+//
+// And VMRUN with a virtual interrupt may lose a physical one that another thread raises. It is looked for after each exit
+// (svm.c); a guest that does not exit is interrupted now and then, by CPU 0, which runs no VM then.
+#include "kernel/core/timer.h"
 #include "kernel/x86/regs.h"
 #include "kernel/x86/svm/svm.h"
 #include "kernel/x86/trap.h"
 
-#define DR6_BS BIT(14)
+#define DR6_BS  BIT(14)
+#define BEAT_NS 250000000ull
 
 void emulator_offer(struct vcpu *v, u8 vector)
 {
@@ -87,4 +92,22 @@ void emulator_exit(struct vcpu *v)
 		// Its delivery, cut short, looks like an exception's; and it is still on offer.
 		b->exit_int_info = 0;
 	}
+}
+
+static void beat(struct timer *t)
+{
+	if (!svm_features.loses_interrupts)
+		return; // one CPU
+	for (u32 i = 1; i < pcpu_count; i++)
+		if (READ_ONCE(pcpus[i]->current))
+			arch_kick(pcpus[i]);
+	timer_set(t, time_now() + time_from_ns(BEAT_NS));
+}
+
+COLD void emulator_beat_start(void)
+{
+	static struct timer t;
+
+	timer_init(&t, beat);
+	timer_set(&t, time_now() + time_from_ns(BEAT_NS));
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The I/O and MSR permission maps (APM vol. 2, 15.10 and 15.11), one of each for all VMs.
+// The I/O and MSR permission maps (APM vol. 2, 15.10 and 15.11), one of each for all VMs, and one for the ports of a VM that
+// has the machine's.
 #include "kernel/core/frame.h"
 #include "kernel/core/pcpu.h"
+#include "kernel/vm/vm.h"
 #include "kernel/x86/svm/svm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -10,6 +12,7 @@
 #define MSRPM_SIZE (2 * PAGE_SIZE)
 
 u64 svm_iopm_pa, svm_msrpm_pa;
+static u64 machine_iopm_pa;
 
 // What a guest owns: switched by VMLOAD and VMSAVE, so no access needs to exit.
 static const u32 msr_owned[] = {
@@ -47,4 +50,24 @@ int svm_maps_init(void)
 	svm_iopm_pa = va_to_hpa(iopm).v;
 	svm_msrpm_pa = va_to_hpa(msrpm).v;
 	return 0;
+}
+
+// Ports beyond FFFFh, which a wide access may reach, exit.
+u64 svm_iopm(const struct vm *vm)
+{
+	u8 *iopm;
+
+	if (!vm->machine)
+		return svm_iopm_pa;
+	if (machine_iopm_pa)
+		return machine_iopm_pa;
+	iopm = kmem_alloc(IOPM_SIZE, FRAME_OWNER_KERNEL);
+	if (!iopm)
+		return svm_iopm_pa; // every access exits then
+	memset(iopm + 0x10000 / 8, 0xff, IOPM_SIZE - 0x10000 / 8);
+	for (u32 port = 0; port < 0x10000; port++)
+		if (vm->machine->port_exits((u16)port))
+			iopm[port / 8] |= (u8)(1u << port % 8);
+	machine_iopm_pa = va_to_hpa(iopm).v;
+	return machine_iopm_pa;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Small things that every part of the command line needs: messages, memory, growing text, the clock.
+// Small things that every program needs: messages, memory, growing text, the clock.
 #pragma once
 
 #include <stdarg.h>
@@ -15,7 +15,10 @@
 #define STATUS_TIMEOUT 124 // --timeout ran out
 #define STATUS_LEFT    130 // left by the key or by SIGINT
 
-// Prints "mezz: TEXT" and a new line to standard error.
+// What messages begin with; "mezz" unless main says otherwise.
+extern const char *program_name;
+
+// Prints "PROGRAM: TEXT" and a new line to standard error.
 __attribute__((format(printf, 1, 2))) void complain(const char *fmt, ...);
 
 // Never return NULL: without memory the program ends with a message.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Read-only pages of the kernel's in a guest's memory: the kernel never takes them for RAM, and they go as they came.
+// What is in a guest's memory map beside RAM of its own: read-only pages of the kernel's, devices of the machine, and RAM where
+// the machine has it. The kernel never takes the first two for RAM, and they go as they came.
 // link: kernel/vm/gmap.c kernel/core/frame.c tests/unit/fake/arch.c
 #include "tests/unit/test.h"
 #include "kernel/core/frame.h"
@@ -118,6 +119,31 @@ TEST(out_of_memory)
 	CHECK_EQ(walk(PLACE), 0);
 	while (--n)
 		frame_free(taken[n - 1], ORDER_4K);
+	end();
+}
+
+TEST(devices_of_the_machine)
+{
+	start();
+	CHECK(gmap_map_device(&map, 0xfeb00000, PAGE_SIZE));
+	CHECK_EQ(walk(0xfeb00000) & ~BIT(52), 0xfeb00000 | 7);
+	CHECK(!gmap_look(&map, 0xfeb00000) && !gmap_ptr(&map, 0xfeb00000));
+	CHECK(gmap_map_device(&map, 0xe0000000, 2 * MiB));
+	CHECK(!gmap_look(&map, 0xe0012345) && !gmap_ptr(&map, 0xe0012345));
+	CHECK(!gmap_map_device(&map, 0xfeb00000, PAGE_SIZE)); // it is there
+	CHECK(!gmap_map_device(&map, 0xfea00000, 2 * MiB));   // a page of it is
+	end();                                                // they are not given back
+}
+
+TEST(ram_where_the_machine_has_it)
+{
+	start();
+	map.identity = true;
+	gmap_add_ram(&map, 4 * MiB, 8 * MiB);
+	CHECK(frame_claim(hpa(4 * MiB), OWNER) && frame_claim(hpa(6 * MiB), OWNER));
+	CHECK(gmap_ptr(&map, 4 * MiB + 0x1234) == (u8 *)hpa_to_va(hpa(4 * MiB)) + 0x1234);
+	CHECK(!gmap_populate(&map, 7 * MiB));
+	CHECK(gmap_look(&map, 7 * MiB) == hpa_to_va(hpa(7 * MiB)));
 	end();
 }
 

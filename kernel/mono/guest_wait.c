@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 // When to wait, and the wait.
-#include "kernel/mono/disk_wait.h"
+#include "kernel/mono/guest_wait.h"
 
+#include "kernel/core/model.h"
 #include "kernel/core/sched.h"
 #include "kernel/core/timer.h"
 #include "kernel/vm/vm.h"
 
-// For each CPU the disk that its vcpu, which has not been in the guest since, made a request to. The vcpu still
-// belongs to the CPU, so neither its VM nor the disk can go away.
-static struct disk_wait *waits[PCPU_MAX];
+// For each CPU the disk or card that its vcpu, which has not been in the guest since, made a request to. The vcpu still
+// belongs to the CPU, so neither its VM nor the device can go away.
+static struct guest_wait *waits[PCPU_MAX];
 
-static void watch(struct disk_wait *w, bool on)
+static void watch(struct guest_wait *w, bool on)
 {
 	w->watching = on;
 	host_rest_set(w->host, &w->rest, on);
@@ -19,20 +20,20 @@ static void watch(struct disk_wait *w, bool on)
 	w->held = false;
 }
 
-static void hold_off(struct disk_wait *w)
+static void hold_off(struct guest_wait *w)
 {
 	w->hold = w->patience;
-	w->patience = (u16)MIN(w->patience * 2u, DISK_WAIT_PATIENCE_MAX);
+	w->patience = (u16)MIN(w->patience * 2u, GUEST_WAIT_PATIENCE_MAX);
 }
 
 // The guest is about to sleep while it is watched: it had nothing else to do.
 static void rests(struct host_rest *r, unsigned vcpu)
 {
-	struct disk_wait *w = container_of(r, struct disk_wait, rest);
+	struct guest_wait *w = container_of(r, struct guest_wait, rest);
 	bool held = w->held;
 
 	(void)vcpu;
-	w->trust = (u16)MIN(w->trust + 1u, DISK_WAIT_TRUST);
+	w->trust = (u16)MIN(w->trust + 1u, GUEST_WAIT_TRUST);
 	watch(w, false);
 	if (held)
 		w->tell(w);
@@ -41,7 +42,7 @@ static void rests(struct host_rest *r, unsigned vcpu)
 // It had.
 static void does_not_rest(struct host_timer *t)
 {
-	struct disk_wait *w = container_of(t, struct disk_wait, timer);
+	struct guest_wait *w = container_of(t, struct guest_wait, timer);
 
 	w->held = false;
 	w->trust = 0;
@@ -50,39 +51,40 @@ static void does_not_rest(struct host_timer *t)
 	w->tell(w);
 }
 
-bool disk_wait_hold(struct disk_wait *w)
+bool guest_wait_hold(struct guest_wait *w)
 {
 	if (!w->watching || w->in_flight)
 		return false;
 	if (!w->held)
-		host_timer_set(&w->timer, DISK_WAIT_HOLD_NS);
+		host_timer_set(&w->timer, GUEST_WAIT_HOLD_NS);
 	w->held = true;
 	return true;
 }
 
-void disk_wait_stop(struct disk_wait *w)
+void guest_wait_stop(struct guest_wait *w)
 {
 	watch(w, false);
 }
 
-void disk_wait_init(
-	struct disk_wait *w, struct vm *vm, struct host *host, void (*tell)(struct disk_wait *))
+void guest_wait_init(struct guest_wait *w, struct vm *vm, struct host *host, u64 longest_ns,
+	void (*tell)(struct guest_wait *))
 {
-	*w = (struct disk_wait){.vm = vm,
+	*w = (struct guest_wait){.vm = vm,
 		.host = host,
 		.tell = tell,
 		.rest.fn = rests,
-		.patience = DISK_WAIT_PATIENCE_MIN};
+		.longest = longest_ns,
+		.patience = GUEST_WAIT_PATIENCE_MIN};
 	host_timer_init(host, &w->timer, does_not_rest);
 }
 
-void disk_wait_destroy(struct disk_wait *w)
+void guest_wait_destroy(struct guest_wait *w)
 {
 	host_timer_destroy(&w->timer);
 }
 
 // A vcpu of the VM, which runs on this CPU and is about to enter the guest again, made the requests.
-static bool made_here(const struct disk_wait *w)
+static bool made_here(const struct guest_wait *w)
 {
 	const struct vcpu *v = this_pcpu()->current;
 
@@ -90,7 +92,7 @@ static bool made_here(const struct disk_wait *w)
 }
 
 // With others in flight a wait for one of them would keep the guest from what it could do.
-void disk_wait_commit(struct disk_wait *w)
+void guest_wait_commit(struct guest_wait *w)
 {
 	struct pcpu *p = this_pcpu();
 	bool made = made_here(w);
@@ -100,20 +102,23 @@ void disk_wait_commit(struct disk_wait *w)
 		return;
 	if (w->watching || w->in_flight != 1) {
 		watch(w, false); // several requests say nothing
+		if (waits[p->id] == w)
+			waits[p->id] = NULL;
 		return;
 	}
 	if (w->hold) {
 		w->hold--;
 		return;
 	}
-	if (w->trust == DISK_WAIT_TRUST && w->run) {
+	if (w->trust == GUEST_WAIT_TRUST && w->run) {
 		w->run--;
+		w->since = time_now();
 		waits[p->id] = w;
 		pcpu_post(p, WORK_MODEL);
 		return;
 	}
-	if (w->trust == DISK_WAIT_TRUST) {
-		w->run = DISK_WAIT_RUN;
+	if (w->trust == GUEST_WAIT_TRUST) {
+		w->run = GUEST_WAIT_RUN;
 		w->trust--;
 	}
 	watch(w, true);
@@ -131,8 +136,8 @@ static void bound(struct timer *t, u64 now)
 {
 	if (!t->fn)
 		timer_init(t, bound_reached);
-	if (!timer_is_set(t) || t->deadline < now + time_from_ns(DISK_WAIT_NS))
-		timer_set(t, now + time_from_ns(2 * DISK_WAIT_NS));
+	if (!timer_is_set(t) || t->deadline < now + time_from_ns(GUEST_WAIT_NS))
+		timer_set(t, now + time_from_ns(2 * GUEST_WAIT_NS));
 }
 
 // Nobody else wants this CPU, or whoever does will make it work.
@@ -150,30 +155,44 @@ static bool halt(struct vcpu *v, struct pcpu *p)
 
 	atomic_store(&v->in_guest, 1);
 	on = !READ_ONCE(v->events) && !READ_ONCE(p->work);
-	if (on)
+	if (on && model_idle())
+		arch_take_interrupts();
+	else if (on)
 		arch_idle();
 	v->in_guest = 0;
 	return on;
 }
 
-void disk_wait_work(void)
+// Timers alone do not end a wait.
+static bool run_timers(struct pcpu *p)
+{
+	if (READ_ONCE(p->work) != WORK_TIMER)
+		return false;
+	atomic_and(&p->work, ~(u64)WORK_TIMER);
+	timer_run(TIMER_NEVER);
+	return true;
+}
+
+void guest_wait_work(void)
 {
 	struct pcpu *p = this_pcpu();
-	struct disk_wait *w = waits[p->id];
+	struct guest_wait *w = waits[p->id];
 	struct vcpu *v = alone(p);
-	u64 start = time_now();
+	u64 longest;
 
 	waits[p->id] = NULL;
 	if (!w || !v)
 		return;
-	bound(&bounds[p->id], start);
+	longest = time_from_ns(w->longest);
+	bound(&bounds[p->id], time_now());
 	p->current = v; // what comes here needs no interrupt of its own
-	while (READ_ONCE(w->in_flight) && halt(v, p))
+	while (READ_ONCE(w->in_flight) && time_now() - w->since < longest &&
+		(halt(v, p) || run_timers(p)))
 		;
 	p->current = NULL;
 	if (!READ_ONCE(w->in_flight)) {
-		w->patience = DISK_WAIT_PATIENCE_MIN;
-	} else if (time_now() - start >= time_from_ns(DISK_WAIT_NS)) {
+		w->patience = GUEST_WAIT_PATIENCE_MIN;
+	} else if (time_now() - w->since >= longest) {
 		hold_off(w);
 	}
 }

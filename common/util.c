@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Small things that every part of the command line needs: messages, memory, growing text, the clock.
-#include "mezz/util.h"
+// Small things that every program needs: messages, memory, growing text, the clock.
+#include "common/util.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,16 +10,19 @@
 #include <time.h>
 #include <unistd.h>
 
+const char *program_name = "mezz";
+
+// One write, so that the lines of several programs do not mix.
 void complain(const char *fmt, ...)
 {
+	char line[4096];
 	va_list args;
 
 	fflush(stdout);
-	fputs("mezz: ", stderr);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fprintf(stderr, "%s: %s\n", program_name, line);
 }
 
 void *reallocate(void *old, size_t size)
