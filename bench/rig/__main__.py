@@ -21,7 +21,9 @@ from .peers import PEERS
 from .results import derive, markdown, number, summary
 from .run import DEFAULT_TESTS, Options, run
 
-GOAL_TESTS = "mem,cpu,exit,timer,blk"
+GOAL_TESTS = "mem,cpu,exit,timer"
+HOST_TESTS, HOST_PEERS = "net", ("xen", "kvm", "mezzanine-micro")
+HOLD = 6  # seconds in which the host side reads its memory while the guest holds still
 EXITS_ROW, EXITS_REQUESTS = "blk_exits_per_io_qd16", 4000  # as in guest/block.c
 NVME_PEERS = ("native", "mezzanine-mono")
 NVME_REPS, NVME_TRIES = 5, 6
@@ -48,7 +50,7 @@ def run_again(peer, options, reps=1):
 
 
 def hold_for(peer):
-    return 6 if peer.host_image else 0  # the host side reads its memory while the guest holds still
+    return HOLD if peer.host_image else 0
 
 
 def exits_per_request(peer):
@@ -76,8 +78,11 @@ def command_goals(o):
     runs = nvme_runs([p for p in chosen(o.peers) if p.name in NVME_PEERS], max(o.reps, NVME_REPS))
     for peer in chosen(o.peers):
         runs[peer.name, "icount"] = run_again(peer, Options("icount", GOAL_TESTS, hold=hold_for(peer)))
-        if peer.name == "mezzanine-mono":
+        runs[peer.name, "icount"] += run_again(peer, Options("icount", "blk", label="blk"))
+        if peer.name in goals.MODELS:
             runs[peer.name, "icount"] += exits_per_request(peer)
+        if peer.name in HOST_PEERS:
+            runs[peer.name, "host"] = run_again(peer, Options("icount", HOST_TESTS, hold=HOLD, label="host"))
     for _ in range(o.reps):  # in turns, so that other load of the machine meets them all
         for peer in chosen(o.peers):
             runs.setdefault((peer.name, "wall1"), []).extend(run_again(peer, Options("wall1", "none")))
@@ -106,8 +111,9 @@ def command_rows(o):
     names = [n for n in names if re.search(o.pattern, n)] or paths.fail("no row matches " + o.pattern)
     tests = {t for n in names for t in next(t for p, t in GROUPS if n.startswith(p)).split(",")}
     runs = {p.name: run(p, Options("icount", ",".join(sorted(tests)))) for p in chosen(o.peers)}
-    if EXITS_ROW in names and "mezzanine-mono" in runs:
-        runs["mezzanine-mono"] += exits_per_request(PEERS["mezzanine-mono"])
+    for model in goals.MODELS:
+        if EXITS_ROW in names and model in runs:
+            runs[model] += exits_per_request(PEERS[model])
     for rs in runs.values():
         for r in rs:
             derive(r)

@@ -3,9 +3,12 @@
 import os, re, subprocess
 
 from .. import machine, paths
+from ..image import Image, module_files
 from .peer import Peer
 
 DISKS = ("blk", "blk16", "nvme")  # tests of a disk
+ROOT_MEMORY = 512  # MiB, of micro's root VM, which is there when the guest has a disk or a network card
+ROOT_MODULES = ("brd", "dummy", "tun", "bridge")
 _EVENT = re.compile(r"^\* (\w+)(?: guest)?(?: ((?!peer\b).*))?$")
 _EXITS = re.compile(r"\b(guest|peer): exits (\d+):(.*)$")
 _USE = re.compile(r"\bguest: processor (\d+) ms; RAM (\d+) of (\d+) KiB, tables (\d+) KiB, other (\d+) KiB")
@@ -13,6 +16,26 @@ _KERNEL = re.compile(r"\bkernel memory: (\d+) KiB")
 _BOOT = re.compile(r"\bbookkeeping of frames take (\d+) KiB")
 _RAM = re.compile(r"\bboot: by \S+, (\d+) MiB of RAM")
 _PANIC = re.compile(r"\bpanic\b", re.I)
+
+
+def root_vm():
+    """Micro's root VM in CONFIG: Debian's kernel, the programs of the build, and host/root as its PID 1."""
+    image = Image("root")
+    image.put_busybox()
+    image.put(os.path.join(paths.BENCH, "host/root"), "/init", 0o755)
+    image.put(paths.RIGTOOL, "/bin/rigtool", 0o755)
+    for program in ("mezz", "mezzd", "mezz-backend"):
+        subprocess.run(["strip", "-o", image.path("bin/" + program), os.path.join(paths.BUILD, program)], check=True)
+    files = module_files(paths.host_version(), ROOT_MODULES) + [os.path.join(paths.BUILD, "root/mezz.ko")]
+    for f in files:
+        image.put(f, "/m/" + os.path.basename(f))
+    image.text("bench.modules", "".join("/m/%s\n" % os.path.basename(f) for f in files))
+    os.makedirs(image.path("run"))
+    subprocess.run(["mknod", image.path("dev/console"), "c", "5", "1"], check=True)
+    initrd = os.path.join(paths.IMAGES, "root.cpio")
+    image.write(initrd)
+    return ("root:\n  memory: %dMiB\n  kernel: %s\n  initrd: %s\n  cmdline: console=ttyS0 quiet panic=-1 tsc=reliable\n" % (
+        ROOT_MEMORY, paths.host_kernel(), initrd))
 
 
 def vm(name, options, memory, words, nic, disk=""):
@@ -28,6 +51,7 @@ def vm(name, options, memory, words, nic, disk=""):
 class Mezzanine(Peer):
     def __init__(self, model):
         self.model = model
+        self.has_root = False  # in the bundle made last
         self.name = "mezzanine-" + model
         self.bundle_file = os.path.join(paths.IMAGES, self.name + ".bundle")
 
@@ -45,26 +69,41 @@ class Mezzanine(Peer):
         return a + (machine.disk() if options.disk == "virtio" and self.model == "mono" else [])
 
     def tests(self, options):
-        """Disks and a network with mono only, a network to the outside with a card only."""
-        tests = [t for t in options.tests.split(",") if t != "net" or options.port]
-        return [t for t in tests if self.model == "mono" or not t.startswith(("g2g", "net") + DISKS)] or ["none"]
+        """With mono a network to the outside needs a card; with micro it is the root VM's, and the machine's disk is not measured."""
+        tests = options.tests.split(",")
+        if self.model == "mono":
+            tests = [t for t in tests if t != "net" or options.port]
+        else:
+            tests = [t for t in tests if t != "nvme"]
+        return tests or ["none"]
+
+    def rooted(self, tests):
+        """Is there a root VM? It takes processor time of its own, so only where it is needed."""
+        return self.model == "micro" and bool(set(tests) & set(DISKS + ("net",)) or [t for t in tests if t.startswith("g2g")])
 
     def disk(self, options, tests):
         """The disk that the tests are about, in memory or the machine's; empty: none."""
         if not set(DISKS) & set(tests):
             return ""
+        if self.model == "micro":
+            return "device: ram0"
         return {"ram": "image: " + machine.image(), "virtio": "device: vd0", "nvme": "device: nvme0n1"}[options.disk]
 
     def bundle(self, options):
         tests = self.tests(options)
-        two = self.model == "mono" and options.two
+        rooted = self.has_root = self.rooted(tests)
+        two = options.two
         words = options.words(tests=",".join(tests))
         if options.port:
             words += " " + machine.card_words(options.port)
-        vms = vm("guest", options, options.memory, words, two or options.port, self.disk(options, tests))
+        vms = vm("guest", options, options.memory, words, two or options.port or rooted, self.disk(options, tests))
         if two:
             vms += vm("peer", options, machine.PEER_MEMORY, "rig.tests=serve", True)
-        lan = "switches: [{name: lan%s}]\n" % (", uplink: eth0" if options.port else "") if two or options.port else ""
+        lan = ""
+        if two or options.port or rooted:
+            lan = "switches: [{name: lan%s}]\n" % (", uplink: eth0" if options.port or rooted else "")
+        if rooted:
+            lan = root_vm() + lan
         config = os.path.join(paths.IMAGES, self.name + ".yaml")
         with open(config, "w") as f:
             f.write(lan + "vms:\n" + vms)
@@ -104,7 +143,7 @@ class Mezzanine(Peer):
             before, after = rest.split()
             res["kv"]["frames_before"] = before
             res["kv"]["frames_after"] = after
-            if before != after:
+            if before != after and not self.has_root:  # which takes and gives frames, too
                 res["warn"].append("frames before and after the VM: " + rest)
         elif word == "stopped":
             res["warn"].append("the kernel stopped the VM: %s" % rest)
