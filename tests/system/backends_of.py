@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Back-ends of the root VM that are killed at any moment, with VMs that write: nothing is lost, nothing is torn, the VM goes on."""
 import re
+import statistics
 
 from blackout import lives
 from machine import Failure
@@ -23,14 +24,22 @@ def goes_on(machine):
     machine.expect('web', '^R ', 60, count=seen + 8)
 
 
+def pauses(machine):
+    """ms that reads of the VM took which took long, in their order."""
+    return [int(ms) for ms in re.findall(rb'^P \d+ (\d+)', machine.log('web'), re.M)]
+
+
 def killed(victim, count):
-    """A VM writes while its back-end, or mezzd, is killed again and again; in the end the machine loses its power."""
+    """A VM writes while its back-end, or mezzd, is killed again and again; in the end the machine loses its power. The file
+    `deaths` in the test's folder says how many deaths there were and how long the VM's reads took then, in ms: `usual` is the longest read before."""
     def test(build, model, folder, seed):
         def during(machine):
+            before = pauses(machine)
             kill(machine, victim, count)
             goes_on(machine)
-            deaths = len(re.findall(rb'killed by signal|ended by signal', machine.log('root')))
-            (folder / 'deaths').write_text(f'{deaths}\n', encoding='ascii')
+            during = pauses(machine)[len(before):]
+            (folder / 'deaths').write_text(f'deaths {count} usual {max(before, default=0)} pauses {len(during)} median '
+                                           f'{statistics.median(during or [0])} longest {max(during, default=0)}\n', encoding='ascii')
         said = lives(build, folder, 'nvme,serial=killed', 1, seed, model=model, during=during)
         if ': 0 blocks' in said[0]:
             raise Failure(f'nothing was flushed: {said}')

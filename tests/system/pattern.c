@@ -4,6 +4,7 @@
 // knows the same pseudo-random sequence and checks the disk afterwards.
 //   R w n   worker w: its writes up to number n were completed before a flush that has completed
 //   F w n   worker w: the file with number n and its name are safe (fsync of both);   A w n: appended and fdatasync
+//   P w n   worker w, which reads a block every few ms: this one took n ms, more than is usual
 #define _GNU_SOURCE // for O_DIRECT
 
 #include <errno.h>
@@ -17,10 +18,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define WORKERS 4 // on the raw area
-#define FILERS  2 // on files
+#define WORKERS 4  // on the raw area
+#define FILERS  2  // on files
+#define PATIENT 40 // ms that a read may take without a word
 #define BATCH   8 // writes in flight of a worker; each has its stripe of blocks, so that none overlap
 #define STRIPE  32
 #define LONGEST 4 // blocks of one write
@@ -224,6 +227,35 @@ static void file_work(const char *directory, unsigned worker, uint32_t base)
 	}
 }
 
+// ---------------------------------------------------------------- pauses
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void watch(const char *disk, unsigned worker)
+{
+	void *block = aligned_alloc(BLOCK, BLOCK);
+	int fd = open(disk, O_RDONLY | O_DIRECT);
+
+	if (!block || fd < 0)
+		bad("%s", disk);
+	for (;;) {
+		int64_t start = now_ms(), took;
+
+		if (pread(fd, block, BLOCK, 0) != BLOCK)
+			bad("read of worker %u", worker);
+		took = now_ms() - start;
+		if (took > PATIENT)
+			tell('P', worker, (uint32_t)took);
+		usleep(5000);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t area, seed;
@@ -236,14 +268,16 @@ int main(int argc, char **argv)
 	base = (uint32_t)strtoul(argv[5], NULL, 0);
 	printf("PATTERN begins\n");
 	fflush(stdout);
-	for (unsigned i = 0; i < WORKERS + FILERS; i++) {
+	for (unsigned i = 0; i <= WORKERS + FILERS; i++) {
 		if (fork() != 0)
 			continue;
 		state = (seed * 64 + i + 1) * 0x9E3779B97F4A7C15ull | 1;
 		if (i < WORKERS)
 			raw_work(argv[1], area, i, base);
-		else
+		else if (i < WORKERS + FILERS)
 			file_work(argv[3], i, base);
+		else
+			watch(argv[1], i);
 	}
 	while (wait(NULL) > 0)
 		;
