@@ -115,7 +115,7 @@ $(BUILD)/mezzd: $(MEZZDSRC:%.c=$(BUILD)/host/%.o)
 # It reads what guests write, so it is compiled to be hard to misuse; the devices are those of the kernel.
 BCFLAGS := $(HCFLAGS) -Wconversion -fPIE -fno-strict-aliasing -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	   $(if $(findstring clang,$(HOSTCC)),,-fstack-clash-protection -fcf-protection)
-BACKEND := $(sort $(wildcard backend/*.c devices/host_linux/*.c devices/virtio_blk*.c devices/virtio_net*.c)) \
+BACKEND := $(sort $(wildcard backend/*.c devices/host_linux/*.c devices/virtio_blk*.c devices/virtio_net*.c)) common/tap.c \
 	   devices/virtio.c devices/virtio_rng.c devices/virtqueue.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c \
 	   $(patsubst %,net/%.c,bucket checksum config frame offload stations switch vlan)
 

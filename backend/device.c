@@ -178,12 +178,18 @@ int device_turn_end(struct device *d)
 
 // ---------------------------------------------------------------- life
 
-static struct device *device_create(struct link *l, unsigned slot, struct virtqueue_log *log)
+// With memory for what models the device, zeroed.
+static struct device *device_create(
+	struct link *l, unsigned slot, struct virtqueue_log *log, void **model, size_t size)
 {
 	struct device *d = calloc(1, sizeof(*d));
 
-	if (!d)
+	*model = calloc(1, size);
+	if (!d || !*model) {
+		free(*model);
+		free(d);
 		return NULL;
+	}
 	d->link = l;
 	d->slot = slot;
 	d->log = log;
@@ -191,62 +197,54 @@ static struct device *device_create(struct link *l, unsigned slot, struct virtqu
 	return d;
 }
 
+static struct device *device_join(struct device *d, struct virtio_device *virtio)
+{
+	d->virtio = virtio;
+	virtio->transport = &d->transport;
+	return d;
+}
+
 struct device *device_disk(struct link *l, struct host *h, unsigned slot, struct host_block *store,
 	unsigned queues, struct virtqueue_log *log)
 {
-	struct device *d = device_create(l, slot, log);
+	void *model;
+	struct device *d = device_create(l, slot, log, &model, sizeof(*d->disk));
 
 	if (!d)
 		return NULL;
-	d->disk = malloc(sizeof(*d->disk));
-	if (!d->disk) {
-		free(d);
-		return NULL;
-	}
+	d->disk = model;
 	d->store = store;
 	virtio_blk_init(d->disk, h, store, queues);
-	d->virtio = &d->disk->dev;
-	d->virtio->transport = &d->transport;
-	return d;
+	return device_join(d, &d->disk->dev);
 }
 
 struct device *device_card(struct link *l, struct host *h, unsigned slot, struct host_net *net,
 	const struct net_card_config *c, unsigned pairs, struct virtqueue_log *log,
 	struct virtio_net_kept *kept)
 {
-	struct device *d = device_create(l, slot, log);
+	void *model;
+	struct device *d = device_create(l, slot, log, &model, sizeof(*d->card));
 
 	if (!d)
 		return NULL;
-	d->card = malloc(sizeof(*d->card));
-	if (!d->card) {
-		free(d);
-		return NULL;
-	}
+	d->card = model;
 	d->net = net;
 	d->kept = kept;
 	virtio_net_init(d->card, h, net, c->addr, pairs);
 	host_net_set_card(net, d->card);
-	d->virtio = &d->card->dev;
-	d->virtio->transport = &d->transport;
-	return d;
+	return device_join(d, &d->card->dev);
 }
 
 struct device *device_rng(struct link *l, struct host *h, unsigned slot, struct virtqueue_log *log)
 {
-	struct device *d = device_create(l, slot, log);
+	void *model;
+	struct device *d = device_create(l, slot, log, &model, sizeof(*d->rng));
 
 	if (!d)
 		return NULL;
-	d->rng = malloc(sizeof(*d->rng));
-	if (!d->rng) {
-		free(d);
-		return NULL;
-	}
+	d->rng = model;
 	virtio_rng_init(d->rng, h);
-	d->virtio = &d->rng->dev;
-	d->virtio->transport = &d->transport;
-	return d;
+	return device_join(d, &d->rng->dev);
 }
 
 void device_destroy(struct device *d)

@@ -5,6 +5,7 @@
 #include "backend/loop.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -12,8 +13,8 @@
 
 #include "backend/disk.h"
 #include "backend/say.h"
-#include "backend/tap.h"
 #include "backend/uplink.h"
+#include "common/tap.h"
 #include "net/tap.h"
 
 #define ATTACH_PATIENCE 60000u // ms that an earlier back-end's requests may take
@@ -160,17 +161,22 @@ static bool add_disk(struct backend *b, unsigned n)
 static int open_tap(const struct backend *b, unsigned n)
 {
 	char name[NET_TAP_NAME];
-	bool busy = true;
-	int fd = -1;
+	int fd = -EBUSY;
 
 	net_tap_name(name, b->vm.id, n);
-	for (unsigned ms = 0; fd < 0 && busy && ms < FILE_PATIENCE; ms += PAUSE) {
+	if (!if_nametoindex(name)) { // to open it would make one that leads nowhere
+		say("nic %u: there is no tap %s, which mezzd makes", n, name);
+		return -1;
+	}
+	for (unsigned ms = 0; fd == -EBUSY && ms < FILE_PATIENCE; ms += PAUSE) {
 		if (ms)
 			pause_ms(PAUSE);
-		fd = tap_open(n, name, &busy);
+		fd = tap_open(name);
 	}
-	if (busy)
+	if (fd == -EBUSY)
 		say("nic %u: another process uses tap %s", n, name);
+	else if (fd < 0)
+		say("nic %u: tap %s: %s", n, name, strerror(-fd));
 	return fd;
 }
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "common/device.h"
+#include "common/tap.h"
 #include "common/util.h"
 #include "mezzd/bridge.h"
-#include "mezzd/tap.h"
 #include "mezzd/uplink.h"
 #include "net/config.h"
 #include "net/tap.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A network card of a back-end with a tap, in a network namespace of the test's own: frames both ways, what a card may not send,
 // a guest without buffers, a back-end that follows another, a tap that goes away. Skipped where no tap can be made.
-// link: backend/open.c backend/loop.c backend/device.c backend/plan.c backend/disk.c backend/image.c backend/tap.c backend/uplink.c backend/say.c
+// link: backend/open.c backend/loop.c backend/device.c backend/plan.c backend/disk.c backend/image.c common/tap.c backend/uplink.c backend/say.c
 // link: devices/host_linux/host_linux.c devices/host_linux/host_linux_timer.c devices/host_linux/host_linux_ring.c
 // link: devices/host_linux/host_linux_block.c devices/host_linux/host_linux_file.c devices/host_linux/host_linux_net.c
 // link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c devices/virtio_rng.c devices/virtio.c devices/virtqueue.c

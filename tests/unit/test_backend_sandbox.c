@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a back-end can do when it serves: its work, and nothing else. Skipped where the test is not root.
 // link: backend/sandbox.c backend/open.c backend/loop.c backend/device.c backend/plan.c backend/disk.c backend/image.c
-// link: backend/tap.c backend/uplink.c backend/say.c
+// link: common/tap.c backend/uplink.c backend/say.c
 // link: devices/host_linux/host_linux.c devices/host_linux/host_linux_timer.c devices/host_linux/host_linux_ring.c
 // link: devices/host_linux/host_linux_block.c devices/host_linux/host_linux_file.c devices/host_linux/host_linux_net.c
 // link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c devices/virtio_rng.c devices/virtio.c devices/virtqueue.c

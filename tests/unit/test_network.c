@@ -2,7 +2,7 @@
 // Networks of VMs in the root VM, with the bridges and taps of the Linux that runs this, in a network namespace of its own: who hears
 // whom, what a VLAN keeps apart, where the root VM's addresses are, what one that was killed leaves behind. A tap plays the uplink.
 // What is not permitted, or not in this Linux, is skipped with a word; tests/uml/run runs all of it.
-// link: mezzd/network.c mezzd/bridge.c mezzd/link.c mezzd/netlink.c mezzd/tap.c mezzd/uplink.c common/util.c net/config.c
+// link: mezzd/network.c mezzd/bridge.c mezzd/link.c mezzd/netlink.c mezzd/uplink.c common/tap.c common/util.c net/config.c
 #include "tests/unit/test.h"
 
 #include <arpa/inet.h>
@@ -18,7 +18,7 @@
 #include "common/device.h"
 #include "mezzd/bridge.h"
 #include "mezzd/network.h"
-#include "mezzd/tap.h"
+#include "common/tap.h"
 #include "net/tap.h"
 
 #define VNET    10      // bytes before each frame: struct virtio_net_hdr

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "mezzd/tap.h"
+#include "common/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>

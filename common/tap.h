@@ -8,5 +8,5 @@
 // already: nothing happens. 0 or -errno.
 int tap_make(const char *name);
 
-// Opens it as a back-end does. A descriptor, or -errno; -EBUSY: another has it.
+// Opens it for a back-end, not blocking; one that is not there is made, until it is closed. A descriptor, or -errno; -EBUSY: another has it.
 int tap_open(const char *name);
