@@ -135,7 +135,9 @@ UCFLAGS := -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -fno-sanitize-recover=all \
 	   -fsanitize=address,undefined -fno-omit-frame-pointer -I. -Itests/unit/fake -I$(BUILD)/gen
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 ANY_C   := %.c
-linked   = $(shell sed -n 's,^// link: ,,p' $(1))
+# Who needs the fake architecture takes locks of the kernel.
+linked   = $(call and_locks,$(shell sed -n 's,^// link: ,,p' $(1)))
+and_locks = $(1) $(if $(filter tests/unit/fake/arch.c,$(1)),kernel/core/spinlock.c)
 
 .SECONDEXPANSION:
 $(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h common/*.h mezz/*.h mezzd/*.h kernel/*/*.h devices/*.h devices/*/*.h backend/*.h drivers/*.h storage/*.h net/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp

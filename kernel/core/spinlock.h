@@ -42,23 +42,33 @@ void lock_check_drop(u8 rank);
 #define LOCK_CHECK(what, rank) ((void)0)
 #endif
 
+// Takes it, whatever is held already.
+void spin_take(struct spinlock *l);
+
+// Who waits is served in its turn; in a virtual machine, see spinlock.c, not.
 static inline void spin_lock(struct spinlock *l)
 {
-	u16 ticket;
-
 	LOCK_CHECK(take, l->rank);
-	ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
-		cpu_relax();
+	spin_take(l);
+}
+
+// The kernel runs in a virtual machine. Before there is a second CPU.
+void spin_in_vm(void);
+
+// The same as spin_trylock whatever this CPU holds, since it does not wait; what it takes after that has the ranks of what it held
+// before. Ends with spin_unlock_beside.
+static inline bool spin_trylock_beside(struct spinlock *l)
+{
+	u16 ticket = READ_ONCE(l->owner), next = ticket;
+
+	return __atomic_compare_exchange_n(
+		&l->next, &next, (u16)(ticket + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 // Takes the lock if it is free; for work that can wait better than whoever else wants the lock.
 static inline bool spin_trylock(struct spinlock *l)
 {
-	u16 ticket = READ_ONCE(l->owner), next = ticket;
-
-	if (!__atomic_compare_exchange_n(
-		    &l->next, &next, (u16)(ticket + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (!spin_trylock_beside(l))
 		return false;
 	LOCK_CHECK(take, l->rank);
 	return true;
@@ -68,16 +78,6 @@ static inline void spin_unlock(struct spinlock *l)
 {
 	LOCK_CHECK(drop, l->rank);
 	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
-}
-
-// The same whatever this CPU holds, since it does not wait; what it takes after that has the ranks of what it held
-// before. Ends with spin_unlock_beside.
-static inline bool spin_trylock_beside(struct spinlock *l)
-{
-	u16 ticket = READ_ONCE(l->owner), next = ticket;
-
-	return __atomic_compare_exchange_n(
-		&l->next, &next, (u16)(ticket + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static inline void spin_unlock_beside(struct spinlock *l)

@@ -5,6 +5,7 @@
 #include "kernel/core/log.h"
 #include "kernel/core/sched.h"
 #include "kernel/core/timer.h"
+#include "kernel/core/spinlock.h"
 #include "kernel/x86/arch_pcpu.h"
 #include "kernel/x86/boot.h"
 #include "kernel/x86/cpu.h"
@@ -133,6 +134,8 @@ _Noreturn void kernel_main(u32 loader, u32 info)
 	uart_init();
 	pic_silence();
 	cpu_identify();
+	if (cpu_info.hypervisor)
+		spin_in_vm();
 	cpu_protect();
 	init_early_pcpu();
 	read_boot_info(loader, hpa(info));
