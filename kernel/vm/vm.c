@@ -153,11 +153,11 @@ static const char *start_or_wait(struct vm *vm)
 {
 	if (!vm->waiting)
 		return announce(vm);
-	log_line("%s: waits for a back-end", vm->name);
+	log_line("%s: waits to be started", vm->name);
 	return NULL;
 }
 
-bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
+const char *vm_make(const struct bundle_vm *config, unsigned index, u32 runs_left)
 {
 	u64 before = frame_free_count();
 	struct vm *vm = kmem_alloc(sizeof(*vm), (u16)(index + 1));
@@ -179,11 +179,18 @@ bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
 				vm_list_remove(vm);
 		}
 	}
+	if (why && vm)
+		give_back(vm);
+	return why;
+}
+
+bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
+{
+	const char *why = vm_make(config, index, runs_left);
+
 	if (why) {
 		console_event("stopped %s cannot start: %s", config->name, why);
 		log_line("%s: cannot start: %s", config->name, why);
-		if (vm)
-			give_back(vm);
 	}
 	return !why;
 }
@@ -248,6 +255,8 @@ static void destroy(struct vm *vm)
 		(unsigned long long)frame_free_count());
 	if (again)
 		vm_create(config, index, runs_left - 1);
+	else
+		model_vm_gone(index);
 }
 
 static void tell_lost(struct vm *vm, void *root)
