@@ -37,9 +37,11 @@ static struct made *made; // BUNDLE_MAX_VMS of them
 static u64 handles;       // given so far
 static u64 promised;      // a: frames that bundles will have
 static u64 in_call;       // a: a call is underway
+static unsigned turns;    // so that a number is not used again soon
 
 const char *create_init(void)
 {
+	turns = 0;
 	made = kmem_alloc(BUNDLE_MAX_VMS * sizeof(*made), FRAME_OWNER_KERNEL);
 	return made && window_init() ? NULL : "out of memory for VMs to come";
 }
@@ -117,27 +119,40 @@ static struct made *take(u64 handle)
 	return NULL;
 }
 
+// One that is free, with a number that none of the boot bundle's VMs has; NULL: there is none.
+static struct made *take_free(unsigned first)
+{
+	unsigned room = BUNDLE_MAX_VMS - first;
+
+	for (unsigned i = 0; i < room; i++) {
+		struct made *m = &made[first + turns++ % room];
+
+		if (atomic_compare_exchange(&m->state, FREE, BUSY))
+			return m;
+	}
+	return NULL;
+}
+
 static s64 begin(struct vcpu *v, u64 size)
 {
 	u64 frames = ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE;
-	unsigned i = v->vm->config->bundle->count;
+	struct made *m;
 
 	if (!size || size > MEZZ_BUNDLE_MAX)
 		return -EINVAL;
-	while (i < BUNDLE_MAX_VMS && !atomic_compare_exchange(&made[i].state, FREE, BUSY))
-		i++;
-	if (i >= BUNDLE_MAX_VMS)
+	m = take_free(v->vm->config->bundle->count);
+	if (!m)
 		return -ENOSPC;
 	atomic_add(&promised, frames);
 	if (vm_list_promised() > frame_free_count()) {
 		atomic_sub(&promised, frames);
-		atomic_store(&made[i].state, FREE);
+		atomic_store(&m->state, FREE);
 		return -ENOMEM;
 	}
-	made[i].size = size;
-	made[i].written = made[i].mapped = 0;
-	atomic_store(&made[i].handle, ++handles);
-	atomic_store(&made[i].state, FILLING);
+	m->size = size;
+	m->written = m->mapped = 0;
+	atomic_store(&m->handle, ++handles);
+	atomic_store(&m->state, FILLING);
 	return (s64)handles;
 }
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """VMs that the root VM makes while the machine runs (create.c): a Debian VM whose console is read and typed to, bad bundles, and hundreds
 that come and go; afterwards their memory is free again."""
+import hashlib
 import json
+import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +14,7 @@ from machine import Machine, RootVM, debian, tiny
 from root_tool import Shell, check
 
 SOURCES = ('tests/system/create.c', 'common/device.c', 'common/util.c')
+IMAGE = random.Random(1).randbytes(3 << 20)
 SLACK = 1 << 20  # of the root VM's own: tables for what it touches meanwhile
 
 
@@ -29,6 +33,8 @@ def make_initrd(build, folder):
              *(top / source for source in SOURCES))
     run_tool('strip', tree / 'bin/create')
     make_bundle(build, folder, 'debian', debian('made'))
+    (folder / 'image').write_bytes(IMAGE)
+    make_bundle(build, folder, 'disk', debian('disk', disks=f'[{{image: {folder.resolve()}/image, mode: ro}}]'))
     make_bundle(build, folder, 'tiny', tiny('tiny', 'hello'))
     make_bundle(build, folder, 'two', tiny('one', 'hello'), tiny('two', 'hello'))
     make_bundle(build, folder, 'web', tiny('web', 'hello'))
@@ -45,20 +51,36 @@ def free(shell):
     return json.loads(shell.run('mezz host info -o json'))['free_bytes']
 
 
-def lives(shell, before):
+def make(shell, path):
+    text = shell.run(f'create make {path}')
+    found = re.search(r'^made (\d+)$', text, re.M)
+    check(found, f'no VM was made of {path}: {text}')
+    return found[1]
+
+
+def lives(shell):
     """It is started, heard, typed to, reboots from its bundle, and is stopped."""
-    shell.says('create make /debian', '^made 3$')
-    shell.says('mezz vm list', r'^3 +made +waiting ')
+    vm = make(shell, '/debian')
+    shell.says('mezz vm list', rf'^{vm} +made +waiting ')
     shell.says('create make /debian', '^error File exists: there is a VM of this name$')
-    shell.run('create start 3')
-    shell.says("create watch 3 'made# ' 1", '^seen$')
-    shell.says('create type 3 "echo said \\$((6*7))\n"', '^typed$')
-    shell.says("create watch 3 'said 42' 1", '^seen$')
-    shell.says('create type 3 "reboot -f\n"', '^typed$')
-    shell.says("create watch 3 'made# ' 3", '^seen$')  # one of them before reboot
+    shell.run(f'create start {vm}')
+    shell.says(f'create watch {vm} "made# " 1', '^seen$')
+    shell.says(f'create type {vm} "echo said \\$((6*7))\n"', '^typed$')
+    shell.says(f'create watch {vm} "said 42" 1', '^seen$')
+    shell.says(f'create type {vm} "reboot -f\n"', '^typed$')
+    shell.says(f'create watch {vm} "made ready: " 2', '^seen$')
     shell.run('mezz vm stop --force made')
-    shell.run('create gone 3')
-    check(free(shell) > before - SLACK, f'{before} bytes were free before, {free(shell)} after')
+    shell.run(f'create gone {vm}')
+
+
+def has_a_disk(shell):
+    """An image of its bundle: mezzd finds the VM, and starts it with a back-end."""
+    vm = make(shell, '/disk')
+    shell.says(f'create watch {vm} "disk# " 1', '^seen$')
+    shell.says(f'create type {vm} "sha256sum /dev/vda\n"', '^typed$')
+    shell.says(f'create watch {vm} {hashlib.sha256(IMAGE).hexdigest()} 1', '^seen$')
+    shell.run('mezz vm stop --force disk')
+    shell.run(f'create gone {vm}')
 
 
 def refuses(shell):
@@ -67,7 +89,7 @@ def refuses(shell):
     shell.says('create make /huge', '^error Cannot allocate memory: not enough free memory$')
     shell.says('create make /bin/create', r'^error Invalid argument: an archive \(cpio, newc\) with mezzanine.conf of at most 4 MiB was expected$')
     shell.says('create make /tiny 3000', r'^error Invalid argument: .*\w')
-    shell.run('create start 3', 1)  # nothing of them is there
+    check(len(json.loads(shell.run('mezz vm list -o json'))) == 2, 'there is a VM of a bad bundle')
 
 
 def test(build, model, folder):
@@ -82,8 +104,12 @@ def test(build, model, folder):
         shell = Shell(machine)
         shell.says('create many /tiny 2', '^made and ended 2$')
         before = free(shell)
-        lives(shell, before)
+        lives(shell)
         refuses(shell)
+        after = free(shell)
+        check(after > before - SLACK, f'{before} bytes were free before, {after} after')
+        has_a_disk(shell)
+        before = free(shell)  # without what the root VM was lent for the disk
         shell.says('create many /tiny 200', '^made and ended 200$')
         after = free(shell)
         check(after > before - SLACK, f'{before} bytes were free before 200 VMs, {after} after')
