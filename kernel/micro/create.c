@@ -5,6 +5,7 @@
 // all CPUs have forgotten where it was, and FREE. BUSY is one CPU's, which alone touches the rest.
 #include "kernel/micro/create.h"
 #include "abi/hypercall.h"
+#include "kernel/core/bundle_disk.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
 #include "kernel/micro/backend.h"
@@ -229,9 +230,12 @@ static s64 parse(struct made *m, const char **why, int *line)
 	return *line ? -EINVAL : 0;
 }
 
+// NULL, or what is wrong with the definition of a VM to be made.
 static const char *judge(const struct bundle *b)
 {
 	const struct bundle_vm *c = &b->vms[0];
+	const char *why = NULL;
+	struct bundle_disk d;
 	bool devices;
 
 	if (b->count != 1)
@@ -240,6 +244,9 @@ static const char *judge(const struct bundle *b)
 		return "the root VM is there already";
 	if (c->repeat)
 		return "repeat 0 was expected";
+	for (unsigned i = 0; i < c->io_count; i++)
+		if (strcmp(c->io[i].key, "disk") == 0 && !bundle_disk_parse(c, i, &d, &why))
+			return why;
 	return backend_lines(c, &devices);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // VMs that are made while the machine runs: bundles that come piece by piece, good ones and bad ones, and that nothing is left of them.
-// link: kernel/micro/create.c kernel/core/bundle.c kernel/core/cpio.c kernel/core/frame.c lib/format.c tests/unit/fake/arch.c
+// link: kernel/micro/create.c kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/disk_line.c kernel/core/cpio.c kernel/core/frame.c
+// link: lib/format.c tests/unit/fake/arch.c
 #include <sys/mman.h>
 #include "tests/unit/test.h"
 #include "abi/hypercall.h"
@@ -324,6 +325,9 @@ TEST(bad_bundles)
 		{"mezzanine-bundle 1\nvm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight "
 		 "1\nnic a\nnic b\nrepeat 0\ndebug_exit 0\nend\n",
 			"too much", -EINVAL},
+		{"mezzanine-bundle 1\nvm a\nmemory 1048576\nvcpus 1\nkernel k\ncmdline \nweight "
+		 "1\ndisk device sda snapshot\nrepeat 0\ndebug_exit 0\nend\n",
+			"disk: rw or ro was expected for a device", -EINVAL},
 		{"mezzanine-bundle 1\n" LINES("root"), "there is a VM of this name", -EEXIST},
 	};
 	u64 before;
