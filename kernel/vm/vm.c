@@ -148,13 +148,21 @@ void vm_begin(struct vm *vm)
 		vm_stop(vm, "cannot start: %s", why);
 }
 
-// The VM is in the list. NULL: it runs, or waits for its devices; else why it does not.
+// Puts it into the list. NULL: it runs, or waits, and may be gone at any moment; else why it does not.
 static const char *start_or_wait(struct vm *vm)
 {
-	if (!vm->waiting)
-		return announce(vm);
-	log_line("%s: waits to be started", vm->name);
-	return NULL;
+	const char *why;
+
+	if (vm->waiting) {
+		log_line("%s: waits to be started", vm->name);
+		vm_list_add(vm); // from here on whoever takes vm->waiting starts it, or ends it
+		return NULL;
+	}
+	vm_list_add(vm);
+	why = announce(vm);
+	if (why)
+		vm_list_remove(vm);
+	return why;
 }
 
 const char *vm_make(const struct bundle_vm *config, unsigned index, u32 runs_left)
@@ -172,12 +180,7 @@ const char *vm_make(const struct bundle_vm *config, unsigned index, u32 runs_lef
 		vm->lock = SPINLOCK(LOCK_VM);
 		memcpy(vm->name, config->name, sizeof(vm->name));
 		why = build(vm);
-		if (!why) {
-			vm_list_add(vm);
-			why = start_or_wait(vm);
-			if (why)
-				vm_list_remove(vm);
-		}
+		why = why ? why : start_or_wait(vm);
 	}
 	if (why && vm)
 		give_back(vm);

@@ -95,7 +95,8 @@ struct vm {
 // nothing is left of it. No lock held.
 bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left);
 
-// The same without a word to the log and the console: NULL, or why it could not be.
+// The same without a word about a failure: NULL, or why it could not be. What waits for its devices may be gone, with all that is its own,
+// when this returns.
 const char *vm_make(const struct bundle_vm *config, unsigned index, u32 runs_left);
 
 // A VM that waited for its devices, and has been claimed by the caller, who took vm->waiting from 1 to 0: it runs, or is
