@@ -31,6 +31,16 @@ struct mezz_attach {
 
 #define MEZZ_ATTACH 0x40104d01u // _IOW('M', 1, struct mezz_attach)
 
+// Makes a VM of a bundle (abi/bundle.h): as MEZZ_CALL_VM_CREATE, whose errors it has, and MEZZ_CALL_BUNDLE_BEGIN's. Returns its id: it
+// waits for MEZZ_VM_START. What is wrong with the bundle is in the message, a line that ends with a zero byte; empty: only errno tells. EPERM: the
+// file is a back-end. EINTR: the process was killed.
+struct mezz_create {
+	u64 bundle, size;          // its address, and bytes
+	u64 message, message_size; // of a buffer; 0, 0: none is wanted
+};
+
+#define MEZZ_CREATE 0x40204d02u // _IOW('M', 2, struct mezz_create)
+
 // mmap (shared) of an attached file: the VM's memory, by guest-physical address; or, at MEZZ_MAP_STATE, MEZZ_STATE_SIZE bytes that
 // stay from one back-end of the VM to the next: first a page with struct mezz_bells, then what back-ends want to keep, zeros at
 // first. A touch of what is not RAM is SIGBUS.

@@ -12,7 +12,7 @@
 
 #include "lib/types.h"
 
-#define MEZZ_ABI_VERSION 2
+#define MEZZ_ABI_VERSION 3
 
 enum mezz_call {
 	// (0, 0, buffer, size): fills a struct mezz_host, as much of it as has room. Returns how much that is.
@@ -57,6 +57,15 @@ enum mezz_call {
 	// tells it so. -EINVAL: not as many as at first.
 	MEZZ_CALL_DEVICE_CONFIG,
 
+	// ---- consoles of other VMs. -EPERM: not of the root VM.
+
+	// (id, position, buffer, size): fills a struct mezz_log with what the VM's console said from that position on; the last
+	// 16 KiB are kept. Returns the number of bytes of text; 0: there is no more now.
+	MEZZ_CALL_CONSOLE_READ,
+
+	// (id, 0, buffer, size): types for the VM. Returns how many bytes were taken, which may be none: the guest is late.
+	MEZZ_CALL_CONSOLE_WRITE,
+
 	MEZZ_CALL_END,
 
 	// ---- of the root VM's kernel, not for programs
@@ -79,7 +88,28 @@ enum mezz_call {
 
 	// (address, 0, buffer, size): fills a struct mezz_range with the RAM around an address that MEZZ_CALL_MAP gave.
 	MEZZ_CALL_RAM,
+
+	// (size): there will be a bundle (abi/bundle.h) of so many bytes, up to MEZZ_BUNDLE_MAX. Returns its handle, which no other
+	// one had or will have. -EINVAL: no such size; -ENOMEM: there is not so much free; -ENOSPC: there are as many VMs and
+	// bundles as there can be. These four calls are made by one processor at a time; -EBUSY else.
+	MEZZ_CALL_BUNDLE_BEGIN,
+
+	// (handle, offset, buffer, size): its next bytes, which begin at offset. Returns 0. -ENOENT: no such bundle; -EINVAL: not
+	// the next ones; -ENOMEM.
+	MEZZ_CALL_BUNDLE_WRITE,
+
+	// (handle): it will not be used. -ENOENT: it is none, or is a VM's.
+	MEZZ_CALL_BUNDLE_DROP,
+
+	// (handle, 0, buffer, size): makes the VM of the bundle, which has one, not the root VM, with `repeat 0`. The bundle is the
+	// VM's from now on. Returns the VM's id: it waits (MEZZ_VM_WAITING), even if it has no devices. Else the bundle is
+	// gone, and what is wrong is in the buffer: a line of text without a newline. -EINVAL: the bundle; -EEXIST: its VM's name
+	// is another's; -ENOMEM.
+	MEZZ_CALL_VM_CREATE,
 };
+
+#define MEZZ_BUNDLE_MAX  (1ull << 30)
+#define MEZZ_MESSAGE_MAX 128u // bytes of MEZZ_CALL_VM_CREATE's text, with a zero byte behind it
 
 #define MEZZ_MAP_BLOCK           1ull
 #define MEZZ_DEVICE_OF(id, slot) ((u64)(slot) << 32 | (id))

@@ -82,6 +82,39 @@ int device_vm_line(uint64_t id, unsigned n, char *line, size_t size)
 	return result;
 }
 
+int64_t device_create(const void *bundle, size_t size, char *message, size_t message_size)
+{
+	struct mezz_create c = {(uintptr_t)bundle, size, (uintptr_t)message, message_size};
+	int result;
+
+	if (message_size)
+		message[0] = 0;
+	result = ioctl(device, MEZZ_CREATE, &c);
+	return result < 0 ? -errno : result;
+}
+
+int device_console_read(uint64_t id, uint64_t position, struct mezz_log *log)
+{
+	int result;
+
+	memset(log, 0, sizeof(*log));
+	result = call(MEZZ_CALL_CONSOLE_READ, id, position, log, sizeof(*log));
+	if (log->size > sizeof(log->text))
+		log->size = 0;
+	return result;
+}
+
+int device_console_write(uint64_t id, const void *p, size_t n)
+{
+	uint8_t page[4096];
+
+	if (!n)
+		return 0;
+	n = n < sizeof(page) ? n : sizeof(page);
+	memcpy(page, p, n); // as the call copies it out again
+	return call(MEZZ_CALL_CONSOLE_WRITE, id, 0, page, n);
+}
+
 struct mezz_vm *device_vms(size_t *count)
 {
 	struct mezz_vm *vms = allocate(sizeof(*vms));

@@ -19,6 +19,17 @@ bool device_log(uint64_t position, struct mezz_log *log); // log->size 0: no mor
 // message; -ENOENT: there is none.
 int device_vm_line(uint64_t id, unsigned n, char *line, size_t size);
 
+// Makes a VM of a bundle (abi/bundle.h). Returns its id: it waits for MEZZ_VM_START. Else -errno without a message, and in `message` what
+// is wrong with the bundle, a line, or nothing.
+int64_t device_create(const void *bundle, size_t size, char *message, size_t message_size);
+
+// What the VM's console said from `position` on: fills the log, whose position is where to go on. Returns the number of bytes, 0: there
+// is no more now; or -errno without a message.
+int device_console_read(uint64_t id, uint64_t position, struct mezz_log *log);
+
+// Types for the VM. Returns how many of the bytes were taken, which may be none; or -errno without a message.
+int device_console_write(uint64_t id, const void *p, size_t n);
+
 // All VMs by their ids, the root VM first: an array that the caller frees. NULL after a message.
 struct mezz_vm *device_vms(size_t *count);
 

@@ -15,6 +15,7 @@
 
 static_assert(MEZZ_IOCTL == _IOW('M', 0, struct mezz_ioctl));
 static_assert(MEZZ_ATTACH == _IOW('M', 1, struct mezz_attach));
+static_assert(MEZZ_CREATE == _IOW('M', 2, struct mezz_create));
 
 /* The buffer is a page of its own, copied in and out. */
 static long call(const struct mezz_ioctl *c)
@@ -50,6 +51,7 @@ static long call_ioctl(struct file *file, const void __user *argument)
 static long mezz_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	struct mezz_attach a;
+	struct mezz_create c;
 
 	switch (command) {
 	case MEZZ_IOCTL:
@@ -58,6 +60,11 @@ static long mezz_ioctl(struct file *file, unsigned int command, unsigned long ar
 		if (copy_from_user(&a, (const void __user *)argument, sizeof(a)))
 			return -EFAULT;
 		return mezz_backend_attach(file, &a);
+	case MEZZ_CREATE:
+		if (copy_from_user(&c, (const void __user *)argument, sizeof(c)))
+			return -EFAULT;
+		return mezz_backend_allows(file, MEZZ_CALL_VM_CREATE, 0) ? mezz_create_vm(&c)
+									 : -EPERM;
 	default:
 		return -ENOTTY;
 	}

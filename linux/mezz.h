@@ -25,6 +25,9 @@ int mezz_backend_mmap(struct file *file, struct vm_area_struct *vma);
 bool mezz_backend_allows(struct file *file, u64 nr, u64 argument);
 void mezz_backends_free(void); /* at the end: no file is open */
 
+/* create.c: MEZZ_CREATE */
+long mezz_create_vm(const struct mezz_create *c);
+
 /* event.c: who is woken when bells of a VM ring; NULL: nobody. */
 int mezz_events_init(void);
 void mezz_events_exit(void);

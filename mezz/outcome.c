@@ -69,12 +69,15 @@ void outcome_event(struct outcome *o, const char *event, struct text *say)
 	}
 	name = strcspn(rest, " ");
 	vm = outcome_vm(o, rest, name);
-	for (unsigned i = 0; vm >= 0 && i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strlen(names[i]) == verb && memcmp(names[i], event, verb) == 0) {
+	for (unsigned i = 0; name && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strlen(names[i]) != verb || memcmp(names[i], event, verb) != 0)
+			continue;
+		if (vm >= 0)
 			apply(o, (unsigned)vm, (enum event)i, rest + name + (rest[name] == ' '),
 				say);
-			return;
-		}
+		else if (i != FRAMES) // of a VM that the root VM has made
+			text_print(say, "mezz: %s\n", event);
+		return;
 	}
 	text_print(say, "mezz: unknown event from the kernel: %s\n", event);
 }

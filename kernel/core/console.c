@@ -224,8 +224,10 @@ static size_t vm_write_human(unsigned index, const char *name, const u8 *bytes, 
 	struct speaker *s = &speakers[index];
 	size_t done = 0;
 
-	if (!s->name[0])
+	if (strcmp(s->name, name) != 0) { // another VM than before may have this number
+		*s = (struct speaker){0};
 		format(s->name, sizeof(s->name), "%s", name);
+	}
 	while (done < n && out_room(OUT_VM) >= HUMAN_ROOM) {
 		if (index == attached) {
 			out_put(&bytes[done], 1);

@@ -8,6 +8,7 @@
 #define AT_SIZE    54u // c_filesize
 #define AT_NAME    94u // c_namesize
 #define NAME_LIMIT 256u
+#define MEMBERS    4096u // looked at
 
 static bool hex_field(const u8 *p, u32 *out)
 {
@@ -54,7 +55,7 @@ bool cpio_find(const void *data, size_t size, const char *name, struct cpio_memb
 	const char *found;
 	size_t at = 0;
 
-	while (next_member(data, size, &at, &found, &m)) {
+	for (unsigned i = 0; i < MEMBERS && next_member(data, size, &at, &found, &m); i++) {
 		if (strcmp(found, "TRAILER!!!") == 0)
 			return false;
 		if (strcmp(found, name) == 0) {

@@ -11,5 +11,5 @@ struct cpio_member {
 };
 
 // The first member of that name in the archive [data, data + size). false: there is none before the
-// trailer, before the end, or before the first header that makes no sense.
+// trailer, before the end, before the first header that makes no sense, or among the first 4096.
 bool cpio_find(const void *data, size_t size, const char *name, struct cpio_member *out);

@@ -12,7 +12,10 @@
 #define LINE_MAX   256
 
 static struct spinlock lock = SPINLOCK(LOCK_CONSOLE);
-static char early[EARLY_SIZE];
+
+// Free memory with the rest of what only the start needs (kernel.lds).
+static char early[EARLY_SIZE] __attribute__((section(".boot.bss.log")));
+
 static char *ring = early;    // under lock
 static u64 size = EARLY_SIZE; // under lock
 static u64 head;              // under lock: all text ever logged
@@ -29,7 +32,7 @@ void log_init(void)
 	u64 from;
 
 	if (!memory)
-		return; // the early buffer serves on
+		panic("no memory for the log");
 	spin_lock(&lock);
 	ASSERT(ring == early);
 	from = head > EARLY_SIZE ? head - EARLY_SIZE : 0;

@@ -13,7 +13,7 @@
 __attribute__((format(printf, 1, 2))) void log_line(const char *fmt, ...);
 
 // Once, as soon as kmem_alloc works: gives the log its 32 KiB. Until then the first lines are kept
-// in a small buffer.
+// in a small buffer, which is gone soon after.
 void log_init(void);
 
 // Copies kept text from position *at on (0: the oldest kept) into out, at most size bytes; returns

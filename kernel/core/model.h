@@ -29,6 +29,12 @@ void model_vm_rest(struct vm *vm, unsigned vcpu);
 // It is quiet, or never ran; what model_vm_create made, if it was called, goes. No lock held.
 void model_vm_destroy(struct vm *vm);
 
+// It has ended for good, and nothing is left of it: nor does anybody use its configuration. No lock held.
+void model_vm_gone(unsigned index);
+
+// Frames that the model has promised beyond those of VMs. The list of VMs may be locked.
+u64 model_promised(void);
+
 // On WORK_MODEL, no lock held: what the model has posted to this CPU. Bounded.
 void model_work(void);
 

@@ -13,8 +13,9 @@ static bool is_key(const struct bundle_line *l, const char *key)
 	return strcmp(l->key, key) == 0;
 }
 
-static const char *look_at_lines(const struct bundle_vm *c, bool *devices)
+const char *backend_lines(const struct bundle_vm *c, bool *devices)
 {
+	*devices = false;
 	for (unsigned i = 0; i < c->io_count; i++) {
 		const struct bundle_line *l = &c->io[i];
 
@@ -29,8 +30,8 @@ static const char *look_at_lines(const struct bundle_vm *c, bool *devices)
 
 const char *backend_create(struct vm *vm, bool has_root)
 {
-	bool devices = false;
-	const char *why = look_at_lines(vm->config, &devices);
+	bool devices;
+	const char *why = backend_lines(vm->config, &devices);
 
 	if (why || !devices)
 		return why;

@@ -31,6 +31,7 @@ struct vm_backend {
 
 // What the VM's lines ask for: NULL, or why it cannot be. It waits if there are disks or cards.
 const char *backend_create(struct vm *vm, bool has_root);
+const char *backend_lines(const struct bundle_vm *c, bool *devices);
 void backend_destroy(struct vm *vm); // quiet, or never started
 
 // All its vcpus are gone: false: not everything has come back. The list of VMs is locked.

@@ -4,6 +4,7 @@
 #include "kernel/core/log.h"
 #include "kernel/core/pcpu.h"
 #include "kernel/micro/backend.h"
+#include "kernel/micro/create.h"
 #include "kernel/micro/root.h"
 #include "kernel/vm/vm_list.h"
 #include "lib/errno.h"
@@ -191,6 +192,8 @@ s64 backend_call(struct vcpu *v, u64 nr, const u64 a[4])
 		return page ? backend_events(v->vm, page) : -EFAULT;
 	case MEZZ_CALL_RAM:
 		return root_call_ram(v, a[0], c.buffer, c.room);
+	case MEZZ_CALL_BUNDLE_BEGIN ... MEZZ_CALL_VM_CREATE:
+		return create_call(v, nr, a);
 	default:
 		return -ENOSYS;
 	}

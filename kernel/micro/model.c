@@ -3,6 +3,7 @@
 #include "kernel/core/model.h"
 #include "kernel/core/log.h"
 #include "kernel/micro/backend.h"
+#include "kernel/micro/create.h"
 #include "kernel/micro/root.h"
 #include "kernel/vm/vm.h"
 #include "lib/errno.h"
@@ -28,9 +29,16 @@ int model_load(struct load *l)
 
 const char *model_vm_create(struct vm *vm)
 {
+	const char *why;
+
 	if (vm->machine)
 		return root_pin(vm);
-	return backend_create(vm, root_vm());
+	why = backend_create(vm, root_vm());
+	if (!why && !vm_console_keep(vm))
+		why = "out of memory for its console";
+	if (create_is_own(vm))
+		vm->waiting = 1; // for MEZZ_VM_START, too, if it has no devices
+	return why;
 }
 
 bool model_vm_quiet(struct vm *vm)
@@ -40,7 +48,18 @@ bool model_vm_quiet(struct vm *vm)
 
 void model_vm_destroy(struct vm *vm)
 {
+	vm_console_forget(vm);
 	backend_destroy(vm);
+}
+
+void model_vm_gone(unsigned index)
+{
+	create_gone(index);
+}
+
+u64 model_promised(void)
+{
+	return create_promised();
 }
 
 void model_vm_rest(struct vm *vm, unsigned vcpu)
@@ -49,7 +68,10 @@ void model_vm_rest(struct vm *vm, unsigned vcpu)
 	(void)vcpu;
 }
 
-void model_work(void) {}
+void model_work(void)
+{
+	create_work();
+}
 
 bool model_idle(void)
 {

@@ -4,6 +4,7 @@
 #include "kernel/core/boot_info.h"
 #include "kernel/core/frame.h"
 #include "kernel/core/log.h"
+#include "kernel/micro/create.h"
 
 static const struct boot_info *machine;
 static struct vm *the_root;
@@ -61,6 +62,7 @@ const char *root_create(struct vm *vm)
 
 	why = why ? why : root_memory_take(vm, machine);
 	why = why ? why : root_iommu_allow(vm);
+	why = why ? why : create_init();
 	if (why)
 		return why;
 	vm->machine = &root_machine;

@@ -218,6 +218,58 @@ static s64 call_log(struct vcpu *v, u64 position, gpa_t buffer, u64 room)
 	return err < 0 ? err : (s64)log.size;
 }
 
+// ---------------------------------------------------------------- consoles
+
+struct console {
+	u64 id;
+	struct mezz_log *log;   // what it said goes there
+	u8 typed[VM_INPUT_MAX]; // or that much is typed for it
+	size_t count;
+	s64 result;
+};
+
+static void console_of(struct vm *vm, void *arg)
+{
+	struct console *c = arg;
+
+	if (vm->id != c->id)
+		return;
+	if (vm->machine) {
+		c->result = -EPERM;
+	} else if (c->log) {
+		c->log->size = (u32)vm_console_read(
+			vm, &c->log->position, c->log->text, sizeof(c->log->text));
+		c->result = c->log->size;
+	} else {
+		c->result = (s64)vm_console_type(vm, c->typed, c->count);
+	}
+}
+
+static s64 call_console_read(struct vcpu *v, u64 id, u64 position, gpa_t buffer, u64 room)
+{
+	struct mezz_log log = {.position = position};
+	struct console c = {.id = id, .log = &log, .result = -ENOENT};
+	s64 err;
+
+	if (room < sizeof(log))
+		return -EINVAL;
+	vm_list_each(console_of, &c);
+	err = c.result < 0 ? 0 : root_give(v, &log, sizeof(log), buffer, room);
+	return err < 0 ? err : c.result;
+}
+
+// What does not fit now is typed with a later call.
+static s64 call_console_write(struct vcpu *v, u64 id, gpa_t buffer, u64 size)
+{
+	struct console c = {.id = id, .count = MIN(size, VM_INPUT_MAX), .result = -ENOENT};
+	s64 err = root_take(v, c.typed, c.count, buffer, c.count);
+
+	if (err < 0)
+		return err;
+	vm_list_each(console_of, &c);
+	return c.result;
+}
+
 s64 root_call(struct vcpu *v, u64 nr, const u64 a[4])
 {
 	switch (nr) {
@@ -229,6 +281,10 @@ s64 root_call(struct vcpu *v, u64 nr, const u64 a[4])
 		return call_vm_do(a[0], a[1]);
 	case MEZZ_CALL_LOG:
 		return call_log(v, a[0], gpa(a[2]), a[3]);
+	case MEZZ_CALL_CONSOLE_READ:
+		return call_console_read(v, a[0], a[1], gpa(a[2]), a[3]);
+	case MEZZ_CALL_CONSOLE_WRITE:
+		return call_console_write(v, a[0], gpa(a[2]), a[3]);
 	default:
 		return backend_call(v, nr, a);
 	}

@@ -84,6 +84,16 @@ bool model_idle(void)
 	return again;
 }
 
+void model_vm_gone(unsigned index)
+{
+	(void)index;
+}
+
+u64 model_promised(void)
+{
+	return 0;
+}
+
 void model_work(void)
 {
 	balloon_work();

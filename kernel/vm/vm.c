@@ -148,16 +148,24 @@ void vm_begin(struct vm *vm)
 		vm_stop(vm, "cannot start: %s", why);
 }
 
-// The VM is in the list. NULL: it runs, or waits for its devices; else why it does not.
+// Puts it into the list. NULL: it runs, or waits, and may be gone at any moment; else why it does not.
 static const char *start_or_wait(struct vm *vm)
 {
-	if (!vm->waiting)
-		return announce(vm);
-	log_line("%s: waits for a back-end", vm->name);
-	return NULL;
+	const char *why;
+
+	if (vm->waiting) {
+		log_line("%s: waits to be started", vm->name);
+		vm_list_add(vm); // from here on whoever takes vm->waiting starts it, or ends it
+		return NULL;
+	}
+	vm_list_add(vm);
+	why = announce(vm);
+	if (why)
+		vm_list_remove(vm);
+	return why;
 }
 
-bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
+const char *vm_make(const struct bundle_vm *config, unsigned index, u32 runs_left)
 {
 	u64 before = frame_free_count();
 	struct vm *vm = kmem_alloc(sizeof(*vm), (u16)(index + 1));
@@ -172,18 +180,20 @@ bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
 		vm->lock = SPINLOCK(LOCK_VM);
 		memcpy(vm->name, config->name, sizeof(vm->name));
 		why = build(vm);
-		if (!why) {
-			vm_list_add(vm);
-			why = start_or_wait(vm);
-			if (why)
-				vm_list_remove(vm);
-		}
+		why = why ? why : start_or_wait(vm);
 	}
+	if (why && vm)
+		give_back(vm);
+	return why;
+}
+
+bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left)
+{
+	const char *why = vm_make(config, index, runs_left);
+
 	if (why) {
 		console_event("stopped %s cannot start: %s", config->name, why);
 		log_line("%s: cannot start: %s", config->name, why);
-		if (vm)
-			give_back(vm);
 	}
 	return !why;
 }
@@ -248,6 +258,8 @@ static void destroy(struct vm *vm)
 		(unsigned long long)frame_free_count());
 	if (again)
 		vm_create(config, index, runs_left - 1);
+	else
+		model_vm_gone(index);
 }
 
 static void tell_lost(struct vm *vm, void *root)

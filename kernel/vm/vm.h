@@ -48,6 +48,7 @@ struct vm {
 	struct spinlock lock;       // rank LOCK_VM: pc and the devices on it
 	struct pc pc;               // v: the virtual PC's chips (pc.h)
 	struct vm_input input;      // under the list's lock (vm_list.h): typed, not taken yet
+	struct vm_kept *kept;       // v: what its console said last (vm_console.h); NULL: not kept
 	struct vm_disks *disks;     // v: the model's (model_vm_create)
 	struct vm_rng *rng;         // v: the model's
 	struct vm_backend *backend; // v: micro's (kernel/micro/backend.h); the pointer: c
@@ -93,6 +94,10 @@ struct vm {
 // Builds and starts a VM of the configuration; false: it could not be, which was reported, and
 // nothing is left of it. No lock held.
 bool vm_create(const struct bundle_vm *config, unsigned index, u32 runs_left);
+
+// The same without a word about a failure: NULL, or why it could not be. What waits for its devices may be gone, with all that is its own,
+// when this returns.
+const char *vm_make(const struct bundle_vm *config, unsigned index, u32 runs_left);
 
 // A VM that waited for its devices, and has been claimed by the caller, who took vm->waiting from 1 to 0: it runs, or is
 // stopped. No lock held.

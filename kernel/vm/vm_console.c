@@ -3,12 +3,51 @@
 #include "kernel/vm/vm_console.h"
 #include "devices/host_kernel/vm_devices.h"
 #include "kernel/core/console.h"
+#include "kernel/core/frame.h"
 #include "kernel/vm/vm_list.h"
 #include "lib/string.h"
 
 size_t vm_console_output(struct vm *vm, const u8 *bytes, size_t n)
 {
-	return console_vm_write(vm->index, vm->name, bytes, n);
+	size_t taken = console_vm_write(vm->index, vm->name, bytes, n);
+	struct vm_kept *k = vm->kept;
+
+	for (size_t i = 0; k && i < taken; i++)
+		k->text[k->head++ % VM_KEPT] = bytes[i];
+	return taken;
+}
+
+bool vm_console_keep(struct vm *vm)
+{
+	vm->kept = kmem_alloc(sizeof(*vm->kept), vm->id);
+	return vm->kept;
+}
+
+void vm_console_forget(struct vm *vm)
+{
+	struct vm_kept *k;
+
+	spin_lock(&vm->lock);
+	k = vm->kept;
+	vm->kept = NULL;
+	spin_unlock(&vm->lock);
+	if (k)
+		kmem_free(k, sizeof(*k));
+}
+
+size_t vm_console_read(struct vm *vm, u64 *at, void *out, size_t size)
+{
+	struct vm_kept *k;
+	size_t n = 0;
+
+	spin_lock(&vm->lock);
+	k = vm->kept;
+	if (k && k->head - *at > VM_KEPT) // dropped, or not said yet
+		*at = k->head - MIN(k->head, VM_KEPT);
+	while (k && n < size && *at < k->head)
+		((u8 *)out)[n++] = k->text[(*at)++ % VM_KEPT];
+	spin_unlock(&vm->lock);
+	return n;
 }
 
 // Called with vm->lock held: what waits is offered again from pcpu_loop.
@@ -62,17 +101,22 @@ struct typed {
 	size_t n;
 };
 
+size_t vm_console_type(struct vm *vm, const u8 *bytes, size_t n)
+{
+	n = MIN(n, VM_INPUT_MAX - vm->input.count);
+	memcpy(vm->input.bytes + vm->input.count, bytes, n);
+	vm->input.count += (u32)n;
+	push_input(vm);
+	return n;
+}
+
 // What does not fit is lost, as on a serial line whose reader is late.
 static void take_typed(struct vm *vm, void *arg)
 {
 	const struct typed *t = arg;
-	size_t n = MIN(t->n, VM_INPUT_MAX - vm->input.count);
 
-	if (vm->index != t->index)
-		return;
-	memcpy(vm->input.bytes + vm->input.count, t->bytes, n);
-	vm->input.count += (u32)n;
-	push_input(vm);
+	if (vm->index == t->index)
+		vm_console_type(vm, t->bytes, t->n);
 }
 
 void vm_console_input(unsigned index, const u8 *bytes, size_t n)

@@ -87,7 +87,7 @@ static void add_promised(struct vm *vm, void *sum)
 
 u64 vm_list_promised(void)
 {
-	u64 sum = 0;
+	u64 sum = model_promised();
 
 	vm_list_each(add_promised, &sum);
 	return sum;

@@ -154,6 +154,6 @@ boot_pml4:  .skip 4096
 boot_pdpt:  .skip 4096
 	.globl boot_pd, boot_stack, boot_stack_top
 boot_pd:    .skip 4096
-boot_stack: .skip 4096                  // less than 1 KiB of it is used
+boot_stack: .skip 3072                  // less than 1 KiB of it is used; the page's rest is the early log's (log.c)
 boot_stack_top:
 	.section .note.GNU-stack, "", @progbits

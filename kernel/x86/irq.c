@@ -2,6 +2,7 @@
 // Vectors for the interrupts of devices that the kernel drives itself. The same vector is used on every
 // CPU, so a message that reaches another CPU than meant is still handled.
 #include "kernel/x86/irq.h"
+#include "kernel/core/frame.h"
 #include "kernel/core/pcpu.h"
 #include "kernel/x86/irq_entry.h"
 #include "kernel/x86/lapic.h"
@@ -16,7 +17,7 @@ struct irq {
 	void *arg;
 };
 
-static struct irq irqs[IRQ_COUNT];
+static struct irq *irqs; // IRQ_COUNT of them, when there is one
 static u32 used;
 static void (*passed_on)(u8 vector);
 
@@ -42,6 +43,10 @@ int irq_alloc(struct pcpu *p, irq_fn *fn, void *arg, struct irq_message *out)
 
 	if (n == IRQ_COUNT || p->apic_id > APIC_ID_MAX)
 		return -ENOSPC;
+	if (!irqs)
+		irqs = kmem_alloc(IRQ_COUNT * sizeof(*irqs), FRAME_OWNER_KERNEL);
+	if (!irqs)
+		return -ENOMEM;
 	used++;
 	irqs[n] = (struct irq){fn, arg};
 	idt_set(IRQ_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);

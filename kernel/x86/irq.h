@@ -17,7 +17,7 @@ struct irq_message {
 typedef void irq_fn(void *arg);
 
 // A vector of its own on CPU p: fn(arg) for each interrupt. Gives the message that raises it; its number,
-// or -ENOSPC (all are used, or the CPU's APIC id needs interrupt remapping). For start only.
+// or -ENOSPC (all are used, or the CPU's APIC id needs interrupt remapping), or -ENOMEM. For start only.
 int irq_alloc(struct pcpu *p, irq_fn *fn, void *arg, struct irq_message *out);
 
 // From now on all interrupts of devices, with the vectors IRQ_FIRST to IRQ_LAST, are passed on to fn, on the CPU that they

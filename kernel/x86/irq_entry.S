@@ -10,13 +10,14 @@ irq_entries:
 	.set n, 0
 	.rept IRQ_COUNT
 	.balign IRQ_ENTRY_SIZE
-	pushq %rdi
-	movl $n, %edi
+	pushq $n - 128                  // what fits into one byte, with its sign
 	jmp irq_common
 	.set n, n + 1
 	.endr
 
 irq_common:
+	xchgq %rdi, (%rsp)
+	addl $128, %edi
 	interrupt_call irq_dispatch
 
 	.section .note.GNU-stack, "", @progbits

@@ -3,4 +3,4 @@
 #pragma once
 
 #define IRQ_COUNT      208
-#define IRQ_ENTRY_SIZE 16
+#define IRQ_ENTRY_SIZE 8

@@ -102,6 +102,11 @@ void paging_unmap(u64 va, u64 size)
 	}
 }
 
+void paging_flush(void)
+{
+	cr3_write(root.v);
+}
+
 static void map_image(u64 start, u64 end, u64 flags, u64 direct_flags)
 {
 	paging_map(start, hpa(start - KERNEL_BASE), end - start, flags);

@@ -37,6 +37,9 @@ bool paging_map(u64 va, hpa_t a, u64 size, u64 flags);
 // Takes away 4 KiB mappings; of this CPU only, so before others run.
 void paging_unmap(u64 va, u64 size);
 
+// This CPU forgets what it knows of mappings that are not global (window.h).
+void paging_flush(void);
+
 // Device registers, uncached, at any alignment; stays mapped for good. NULL when there is no room.
 void *mmio_map(hpa_t a, size_t size);
 

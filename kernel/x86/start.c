@@ -74,7 +74,7 @@ static void init_early_pcpu(void)
 	early_pcpu.arch = &early_arch;
 	early_pcpu.timer_armed = ~0ull;
 	for (u32 i = 0; i < IST_COUNT; i++)
-		early_arch.tss.ist[i] = (u64)boot_stack_top - 2048; // no nesting this early
+		early_arch.tss.ist[i] = (u64)boot_stack_top - 1024; // no nesting this early
 	idt_init();
 	desc_load(&early_pcpu);
 }

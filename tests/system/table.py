@@ -6,6 +6,7 @@ from typing import Callable, Optional
 
 import backends_of
 import blackout
+import create
 import disks
 import faults
 import firmware
@@ -269,6 +270,7 @@ def roots():
     yield Test('root-dma-iommu', [], alone=root_dma.dma(True), models=MICRO, groups='root')
     yield Test('root-dma', [], alone=root_dma.dma(False), models=MICRO, groups='root')  # the other one can fail
     yield Test('root-tool', [], alone=root_tool.test, models=MICRO, groups='root')
+    yield Test('create', [], alone=create.test, models=MICRO, groups='root')
     yield Test('root-debian', [], alone=root_debian.test, models=MICRO, groups='root')
     yield Test('root-mono', [], alone=root.refused, models=MONO, groups='root')
 

@@ -10,6 +10,7 @@
 #include "kernel/core/log.h"
 #include "kernel/core/pcpu.h"
 #include "kernel/micro/backend.h"
+#include "kernel/micro/create.h"
 #include "kernel/micro/root.h"
 #include "kernel/vm/vm_list.h"
 #include "lib/errno.h"
@@ -76,6 +77,14 @@ s64 root_call_ram(struct vcpu *c, u64 at, gpa_t buffer, u64 room)
 	(void)at;
 	(void)buffer;
 	(void)room;
+	return -ENOENT;
+}
+
+s64 create_call(struct vcpu *c, u64 nr, const u64 a[4])
+{
+	(void)c;
+	(void)nr;
+	(void)a;
 	return -ENOENT;
 }
 

@@ -3,6 +3,7 @@
 // link: kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/disk_line.c kernel/core/cpio.c
 #include "tests/unit/test.h"
 #include "kernel/core/bundle_disk.h"
+#include "kernel/core/cpio.h"
 #include "tests/unit/cpio_build.h"
 
 #define HEAD "mezzanine-bundle 1\n"
@@ -291,6 +292,23 @@ TEST(wrong_disks)
 		CHECK_EQ(parse(config), 8 + BUNDLE_MAX_IO);
 		CHECK(why && strstr(why, "18 disks"));
 	}
+}
+
+// So that who looks for a file is done soon, whatever the archive is.
+TEST(many_members)
+{
+	static u8 many[4200 * 112];
+	struct cpio_member m;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < 4094; i++)
+		n = cpio_add(many, n, "m", "", 0);
+	n = cpio_add(many, n, "k", "kernel!", 7);
+	n = cpio_add(many, n, "in", "i", 1);
+	CHECK(cpio_find(many, n, "k", &m) && m.size == 7);
+	CHECK(cpio_find(many, n, "in", &m));
+	n = cpio_add(many, n, "behind", "b", 1);
+	CHECK(!cpio_find(many, n, "behind", &m));
 }
 
 TEST_MAIN()

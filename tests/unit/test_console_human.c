@@ -113,4 +113,12 @@ TEST(held_back_when_the_line_is_slow)
 	CHECK(!strstr(out, "missing"));
 }
 
+TEST(a_number_gets_another_vm)
+{
+	uart_reset(~0ull);
+	vm_says(2, "gone", "half\x1b[");
+	vm_says(2, "new", "hello\n");
+	check_out("new| hello\r\n");
+}
+
 TEST_MAIN()

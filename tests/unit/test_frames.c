@@ -245,13 +245,24 @@ TEST(stopped_and_panicked)
 	CHECK_EQ(status(&o, ""), STATUS_PANIC);
 }
 
+// They are in the list of events, and nothing here waits for their end.
+TEST(vms_that_the_root_vm_makes)
+{
+	struct outcome o = {.config = &two};
+
+	event(&o, "start we", "mezz: start we\n");
+	event(&o, "stopped we by request", "mezz: stopped we by request\n");
+	event(&o, "frames we 5 5", "");
+	CHECK(!o.stopped && o.vm[0].phase == VM_WAITING && o.vm[1].phase == VM_WAITING);
+}
+
 TEST(no_events)
 {
 	struct outcome o = {.config = &two};
 
 	event(&o, "", "mezz: unknown event from the kernel: \n");
 	event(&o, "start", "mezz: unknown event from the kernel: start\n");
-	event(&o, "start we", "mezz: unknown event from the kernel: start we\n");
+	event(&o, "start ", "mezz: unknown event from the kernel: start \n");
 	event(&o, "started web", "mezz: unknown event from the kernel: started web\n");
 	event(&o, "ended", "mezz: unknown event from the kernel: ended\n");
 	CHECK(!o.ended && !o.panicked && o.vm[0].phase == VM_WAITING);

@@ -20,7 +20,9 @@ static const struct vm_machine machine;
 static struct bundle_vm configs[3];
 static struct vm vms[3]; // root, web and db, with the ids 1, 4 and 9
 static struct vcpu vcpus[3];
-static char order[64]; // the last one that a VM got
+static char order[64];         // the last one that a VM got
+static u8 typed[VM_INPUT_MAX]; // for web
+static size_t room;            // for what is typed
 static const char text[] = "one line\n";
 
 const char *const model_name = "micro";
@@ -127,6 +129,20 @@ void vm_pause(struct vm *vm, bool on)
 	snprintf(order, sizeof(order), "%s %s", on ? "pause" : "resume", vm->name);
 }
 
+size_t vm_console_read(struct vm *vm, u64 *at, void *out, size_t size)
+{
+	CHECK(vm != &vms[0] && size == MEZZ_LOG_TEXT);
+	return log_read(at, out, size);
+}
+
+size_t vm_console_type(struct vm *vm, const u8 *bytes, size_t n)
+{
+	CHECK(vm != &vms[0] && n <= VM_INPUT_MAX);
+	n = MIN(n, room);
+	memcpy(typed, bytes, n);
+	return n;
+}
+
 static void start(void)
 {
 	static const char *const names[] = {"root", "web", "db"};
@@ -152,6 +168,7 @@ static void start(void)
 	}
 	vms[0].machine = &machine;
 	order[0] = 0;
+	room = VM_INPUT_MAX;
 }
 
 static s64 call(u64 nr, u64 a0, u64 a1, u64 buffer, u64 size)
@@ -265,6 +282,36 @@ TEST(log)
 	CHECK_EQ(call(MEZZ_CALL_LOG, 0, 0, 0x3000, sizeof(l) - 1), -EINVAL);
 }
 
+TEST(consoles)
+{
+	struct mezz_log l;
+
+	start();
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 4, 4, 0x3000, sizeof(l)), (s64)sizeof(text) - 5);
+	memcpy(&l, ram + 0x3000, sizeof(l));
+	CHECK(l.size == sizeof(text) - 5 && l.position == sizeof(text) - 1 &&
+		!memcmp(l.text, text + 4, l.size));
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 4, l.position, 0x3000, sizeof(l)), 0);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 4, 0, 0x3000, sizeof(l) - 1), -EINVAL);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 4, 0, 0x3001, PAGE_SIZE), (s64)sizeof(text) - 1);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 4, 0, 0x3100, sizeof(l)), -EINVAL); // on two pages
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 4, 0, RAM, sizeof(l)), -EFAULT);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 1, 0, 0x3000, sizeof(l)), -EPERM);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_READ, 5, 0, 0x3000, sizeof(l)), -ENOENT);
+	memcpy(ram + 0x1000, "echo", 4);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, 0x1000, 4), 4);
+	CHECK(!memcmp(typed, "echo", 4));
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, 0x1000, 4096), VM_INPUT_MAX);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, 0x1000, ~0ull), VM_INPUT_MAX);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, 0x1000, 0), 0);
+	room = 3;
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, 0x1000, 4), 3);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, 0x1ffe, 4), -EINVAL);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 4, 0, RAM, 4), -EFAULT);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 1, 0, 0x1000, 4), -EPERM);
+	CHECK_EQ(call(MEZZ_CALL_CONSOLE_WRITE, 9 | BIT(32), 0, 0x1000, 4), -ENOENT);
+}
+
 TEST(buffers_that_are_none)
 {
 	const u64 calls[] = {MEZZ_CALL_HOST, MEZZ_CALL_VM, MEZZ_CALL_LOG};
@@ -287,7 +334,10 @@ TEST(any_arguments)
 {
 	srand(1);
 	for (unsigned i = 0; i < 3000; i++) {
-		u64 a[4], nr = MEZZ_CALL_HOST + (u64)rand() % 5;
+		static const u64 calls[] = {MEZZ_CALL_HOST, MEZZ_CALL_VM, MEZZ_CALL_VM_DO,
+			MEZZ_CALL_LOG, MEZZ_CALL_VM_LINE, MEZZ_CALL_CONSOLE_READ,
+			MEZZ_CALL_CONSOLE_WRITE};
+		u64 a[4], nr = calls[rand() % 7];
 		s64 r;
 
 		start();
