@@ -92,7 +92,8 @@ $(foreach m,$(MODELS),$(eval $(call KERNEL_RULE,$(m))))
 # ---------------------------------------------------------------- the command line, and the root VM's daemon
 HCFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -D_GNU_SOURCE
 SHARED  := $(sort $(wildcard common/*.c)) # by all programs
-MEZZSRC := $(sort $(wildcard mezz/*.c)) $(SHARED) lib/firmware.c
+CONFIGSRC := $(sort $(wildcard config/*.c)) lib/firmware.c # definitions of VMs, and bundles
+MEZZSRC := $(sort $(wildcard mezz/*.c)) $(CONFIGSRC) $(SHARED)
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -138,7 +139,7 @@ ANY_C   := %.c
 linked   = $(shell sed -n 's,^// link: ,,p' $(1))
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h common/*.h mezz/*.h mezzd/*.h kernel/*/*.h devices/*.h devices/*/*.h backend/*.h drivers/*.h storage/*.h net/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
+$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h common/*.h config/*.h mezz/*.h mezzd/*.h kernel/*/*.h devices/*.h devices/*/*.h backend/*.h drivers/*.h storage/*.h net/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(call say,UNIT)
 	$(Q)$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)

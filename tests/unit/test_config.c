@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Configurations, right and wrong: every message names the file, the line and what was expected.
-// link: mezz/config.c mezz/config_boot.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c common/util.c -lyaml
+// link: config/config.c config/config_boot.c config/config_net.c config/config_disks.c config/document.c common/words.c common/util.c -lyaml
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "mezz/config_boot.h"
-#include "mezz/words.h"
+#include "config/config_boot.h"
+#include "common/words.h"
 
 static char folder[] = "/tmp/test_config.XXXXXX";
 static char path[64];

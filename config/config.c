@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The configuration: its keys, their limits, and what they mean together.
-#include "mezz/config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,12 +9,12 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "mezz/config_boot.h"
-#include "mezz/config_disks.h"
-#include "mezz/config_net.h"
-#include "mezz/document.h"
+#include "config/config_boot.h"
+#include "config/config_disks.h"
+#include "config/config_net.h"
+#include "config/document.h"
 #include "common/util.h"
-#include "mezz/words.h"
+#include "common/words.h"
 
 static bool read_number(struct document *d, const char *key, const yaml_node_t *node, unsigned min,
 	unsigned max, unsigned *out)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One YAML document with the line of each of its nodes, for messages that name the place.
-#include "mezz/document.h"
+#include "config/document.h"
 
 #include "common/util.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 
 static bool fail_line(struct document *d, size_t line, const char *fmt, va_list args)
 {
