@@ -9,7 +9,7 @@
 #   make run MODEL=micro        two small Debian VMs, with a shell in each; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
 #   make servers                the disks of the two servers, once
 #   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=micro, CONFIG=FILE
-#   make system, make guests-test, make network-test, make unit, make fuzz, make bench, make format, make clean
+#   make system, make guests-test, make network-test, make api-test, make unit, make fuzz, make bench, make format, make clean
 
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -105,12 +105,14 @@ $(BUILD)/mezz: $(MEZZSRC:%.c=$(BUILD)/host/%.o)
 	$(call say,LD)
 	$(Q)$(HOSTCC) -static -o $@ $^ -lyaml -ljson-c
 
-MEZZDSRC := $(sort $(wildcard mezzd/*.c)) $(SHARED) net/config.c
+# Not static: libmicrohttpd needs GnuTLS, which Debian has as shared libraries only.
+MEZZDSRC := $(sort $(wildcard mezzd/*.c)) $(CONFIGSRC) $(SHARED) net/config.c
+MEZZDLIBS := -lmicrohttpd -ljson-c -lyaml
 
 $(BUILD)/mezzd: $(MEZZDSRC:%.c=$(BUILD)/host/%.o)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(HOSTCC) -static -o $@ $^
+	$(Q)$(HOSTCC) -Wl,-z,relro,-z,now -o $@ $^ $(MEZZDLIBS)
 
 # ---------------------------------------------------------------- the back-end of a VM
 # It reads what guests write, so it is compiled to be hard to misuse; the devices are those of the kernel.
@@ -156,6 +158,18 @@ $(BUILD)/uml/%: tests/unit/%.c $(BUILD)/unit/%
 network-test: $(BUILD)/uml/test_network
 	@tests/uml/run $(BUILD) $<
 
+# mezzd on a machine that is played, against abi/openapi.yaml.
+APISRC  := $(sort $(filter-out $(patsubst %,mezzd/%.c,network bridge tap uplink link netlink),$(wildcard mezzd/*.c))) \
+	   $(filter-out common/device.c,$(SHARED)) $(CONFIGSRC) tests/api/fake_machine.c
+
+$(BUILD)/api/mezzd: $(APISRC) $(wildcard abi/*.h common/*.h config/*.h mezzd/*.h lib/*.h) Makefile
+	@mkdir -p $(@D)
+	$(call say,API)
+	$(Q)$(HOSTCC) $(UCFLAGS) -o $@ $(APISRC) $(MEZZDLIBS)
+
+api-test: $(BUILD)/api/mezzd $(BUILD)/mezz
+	@tests/api/test_api.py $^
+
 include tests/guest/guest.mk
 include tests/fuzz/fuzz.mk
 include bench/bench.mk
@@ -175,7 +189,7 @@ check-headers: $(BUILD)/gen/stamp
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory BUILD=build/check-$* CC=$* HOSTCC=$* all
 
-CHECKS  := check-format check-headers check-gcc check-clang unit
+CHECKS  := check-format check-headers check-gcc check-clang unit api-test
 
 # Each check is done though another failed; the unit tests' last line is the last line.
 check:
@@ -233,6 +247,6 @@ gdb: all images
 clean:
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name run -exec rm -rf {} +
 
-.PHONY: root all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
+.PHONY: api-test root all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
 	guests-test mezz-test system images servers run gdb
 -include $(wildcard $(BUILD)/kernel/*/*.d $(BUILD)/kernel/*/*/*.d $(BUILD)/kernel/*/*/*/*.d $(BUILD)/host/*/*.d $(BUILD)/backend/*/*.d $(BUILD)/backend/*/*/*.d)
