@@ -88,13 +88,15 @@ static void task_ended(void *owner, const struct task *t)
 
 // ---- tasks
 
-// A VM without disks and cards has no back-end that would start it; mezzd itself may have been killed before it did.
-static void start_bare(const struct mezz_vm *vms, size_t count)
+// A VM without disks and cards has no back-end that would start it; mezzd itself may have been killed before it did. What others make is
+// theirs to start.
+static void start_bare(struct manager *m, const struct mezz_vm *vms, size_t count)
 {
 	char line[4096];
 
 	for (size_t i = 0; i < count; i++)
-		if (vms[i].state == MEZZ_VM_WAITING && !vms[i].is_root &&
+		if (vms[i].state == MEZZ_VM_WAITING &&
+			definitions_find(&m->definitions, vms[i].name) &&
 			device_vm_line(vms[i].id, 0, line, sizeof(line)) < 0)
 			device_vm_do(vms[i].id, MEZZ_VM_START);
 }
@@ -200,7 +202,7 @@ static void look(struct manager *m)
 	vms = device_vms(&count);
 	if (!vms)
 		return;
-	start_bare(vms, count);
+	start_bare(m, vms, count);
 	tell_changes(m, vms, count);
 	while ((t = next_running(m, id))) {
 		id = t->id;

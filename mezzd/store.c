@@ -36,26 +36,26 @@ static void remove_half(const char *folder)
 		closedir(d);
 }
 
-// The folder above it, too: /var/lib is Debian's.
-static bool make_parent(const char *folder)
+// The folders above it, too.
+static bool make_parents(const char *folder)
 {
-	char *parent = copy_text(folder, strlen(folder));
-	char *slash = strrchr(parent, '/');
+	char *path = copy_text(folder, strlen(folder));
 	bool ok = true;
 
-	if (slash && slash != parent) {
-		*slash = 0;
-		ok = mkdir(parent, 0755) == 0 || errno == EEXIST;
+	for (char *p = strchr(path + 1, '/'); ok && p; p = strchr(p + 1, '/')) {
+		*p = 0;
+		ok = mkdir(path, 0755) == 0 || errno == EEXIST;
 		if (!ok)
-			complain("%s: %s", parent, strerror(errno));
+			complain("%s: %s", path, strerror(errno));
+		*p = '/';
 	}
-	free(parent);
+	free(path);
 	return ok;
 }
 
 bool store_open(const char *folder)
 {
-	if (!make_parent(folder) || !state_folder(folder))
+	if (!make_parents(folder) || !state_folder(folder))
 		return false;
 	remove_half(folder);
 	return true;
