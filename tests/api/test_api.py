@@ -428,6 +428,19 @@ def test_the_command(d):
     assert 'expected' in d.command('vm', 'jump', 'web', status=2)
 
 
+def test_completion(d):
+    """The words that bash offers are those that the command knows."""
+    def offers(line):
+        words = line.split(' ')
+        script = f'PATH={os.path.dirname(d.mezz)}:$PATH; . {HERE}/../../mezz/mezz.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mezz; echo "${{COMPREPLY[@]}}"'
+        return subprocess.run(['bash', '-c', script, 'bash', *words], capture_output=True, text=True, env=d.environment, check=True).stdout.split()
+    usage = subprocess.run([d.mezz], capture_output=True, text=True, check=False).stderr
+    assert set(offers('mezz ')) - {'--version'} == set(re.findall(r'^  (\w+) ', usage, re.M))
+    known = re.search('expected (.*)', d.command('vm', status=2))[1].replace(' or ', ', ')
+    assert set(offers('mezz vm ')) == set(known.split(', '))
+    assert offers('mezz vm start we') == ['web'] and offers('mezz vm list -o j') == ['json']
+
+
 def test_killed(d):
     """Nothing that was acknowledged is lost, whenever mezzd is killed; VMs that run go on."""
     d.task('/v1/vms/web/start')

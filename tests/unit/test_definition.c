@@ -49,7 +49,8 @@ TEST(a_good_one)
 TEST(what_is_no_json)
 {
 	CHECK(refused("", "ends too early") && refused("{", "ends too early"));
-	CHECK(refused("[]", "no object") && refused("\"x\"", "no object") && refused("{}x", "JSON"));
+	CHECK(refused("[]", "no object") && refused("\"x\"", "no object") &&
+		refused("{}x", "JSON"));
 	CHECK(refused("{\"a\": 'b'}", "JSON") && refused("{\"a\": \"\xff\"}", "JSON"));
 	CHECK(refused(
 		"{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}", "nesting"));
