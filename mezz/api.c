@@ -106,16 +106,16 @@ static bool read_head(int fd, int *status, long long *length)
 static bool read_body(int fd, long long length, struct text *body)
 {
 	char piece[16384];
-	ssize_t n;
+	ssize_t n = 0;
 
-	while ((n = read(fd, piece, sizeof(piece))) != 0) {
+	while (body->length != (size_t)length && (n = read(fd, piece, sizeof(piece))) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 || body->length + (size_t)n > REPLY_MAX)
 			break;
 		text_add(body, piece, (size_t)n);
 	}
-	if (n == 0 && (length < 0 || body->length == (size_t)length))
+	if (length < 0 ? n == 0 : body->length == (size_t)length)
 		return true;
 	complain("%s: the reply is not whole", api_socket());
 	return false;

@@ -62,6 +62,22 @@ static void create(struct json_object *definition, struct creator_result *r)
 		hand_over(config, fd, r);
 }
 
+// The rest is mezzd's: clients would wait for the end of a connection that is open here, too.
+static void close_others(int keep, int keep_too)
+{
+	int low = keep < keep_too ? keep : keep_too, high = keep < keep_too ? keep_too : keep;
+	unsigned from = STDERR_FILENO + 1;
+
+	if (low > STDERR_FILENO) {
+		if (low > (int)from)
+			close_range(from, (unsigned)low - 1, 0);
+		from = (unsigned)low + 1;
+	}
+	if (high > (int)from)
+		close_range(from, (unsigned)high - 1, 0);
+	close_range((unsigned)high + 1, ~0u, 0);
+}
+
 // Its result is written at once: less than a pipe's PIPE_BUF.
 static _Noreturn void run(struct json_object *definition, pid_t parent, int out)
 {
@@ -71,6 +87,7 @@ static _Noreturn void run(struct json_object *definition, pid_t parent, int out)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent) // it has died before
 		_exit(1);
+	close_others(out, device_descriptor());
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	create(definition, &r);

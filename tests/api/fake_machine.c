@@ -100,6 +100,11 @@ bool device_open(void)
 	return true;
 }
 
+int device_descriptor(void)
+{
+	return -1;
+}
+
 bool device_host(struct mezz_host *h)
 {
 	*h = (struct mezz_host){.model = "micro",

@@ -81,14 +81,10 @@ class Mezzd:
 
     def answers(self):
         assert self.process.poll() is None, f'mezzd has ended: {self.process.returncode}'
-        s = socket.socket(socket.AF_UNIX)
         try:
-            s.connect(str(self.socket))
-            return True
-        except OSError:
+            return self.raw('GET', '/v1/host')[0].status == 200
+        except (OSError, http.client.HTTPException):  # nobody, or one that is being killed
             return False
-        finally:
-            s.close()
 
     @staticmethod
     def wait(condition, what):
