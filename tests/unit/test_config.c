@@ -214,7 +214,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics, balloon");
+		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics, balloon, autostart, order");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");
