@@ -9,7 +9,7 @@
 #   make run MODEL=micro        two small Debian VMs, with a shell in each; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
 #   make servers                the disks of the two servers, once
 #   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=micro, CONFIG=FILE
-#   make system, make guests-test, make network-test, make unit, make fuzz, make bench, make format, make clean
+#   make system, make guests-test, make network-test, make api-test, make unit, make fuzz, make bench, make format, make clean
 
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -92,7 +92,8 @@ $(foreach m,$(MODELS),$(eval $(call KERNEL_RULE,$(m))))
 # ---------------------------------------------------------------- the command line, and the root VM's daemon
 HCFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -D_GNU_SOURCE
 SHARED  := $(sort $(wildcard common/*.c)) # by all programs
-MEZZSRC := $(sort $(wildcard mezz/*.c)) $(SHARED) lib/firmware.c
+CONFIGSRC := $(sort $(wildcard config/*.c)) lib/firmware.c # definitions of VMs, and bundles
+MEZZSRC := $(sort $(wildcard mezz/*.c)) $(CONFIGSRC) $(SHARED)
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -104,12 +105,14 @@ $(BUILD)/mezz: $(MEZZSRC:%.c=$(BUILD)/host/%.o)
 	$(call say,LD)
 	$(Q)$(HOSTCC) -static -o $@ $^ -lyaml -ljson-c
 
-MEZZDSRC := $(sort $(wildcard mezzd/*.c)) $(SHARED) net/config.c
+# Not static: libmicrohttpd needs GnuTLS, which Debian has as shared libraries only.
+MEZZDSRC := $(sort $(wildcard mezzd/*.c)) $(CONFIGSRC) $(SHARED) net/config.c
+MEZZDLIBS := -lmicrohttpd -ljson-c -lyaml
 
 $(BUILD)/mezzd: $(MEZZDSRC:%.c=$(BUILD)/host/%.o)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(HOSTCC) -static -o $@ $^
+	$(Q)$(HOSTCC) -Wl,-z,relro,-z,now -o $@ $^ $(MEZZDLIBS)
 
 # ---------------------------------------------------------------- the back-end of a VM
 # It reads what guests write, so it is compiled to be hard to misuse; the devices are those of the kernel.
@@ -140,7 +143,7 @@ linked   = $(call and_locks,$(shell sed -n 's,^// link: ,,p' $(1)))
 and_locks = $(1) $(if $(filter tests/unit/fake/arch.c,$(1)),kernel/core/spinlock.c)
 
 .SECONDEXPANSION:
-$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h common/*.h mezz/*.h mezzd/*.h kernel/*/*.h devices/*.h devices/*/*.h backend/*.h drivers/*.h storage/*.h net/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
+$(BUILD)/unit/%: tests/unit/%.c $$(filter $$(ANY_C),$$(call linked,tests/unit/$$*.c)) $(wildcard lib/*.h common/*.h config/*.h mezz/*.h mezzd/*.h kernel/*/*.h devices/*.h devices/*/*.h backend/*.h drivers/*.h storage/*.h net/*.h abi/*.h tests/unit/*.h tests/unit/fake/*.h) Makefile | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(call say,UNIT)
 	$(Q)$(HOSTCC) $(UCFLAGS) -o $@ $< $(call linked,$<)
@@ -156,6 +159,18 @@ $(BUILD)/uml/%: tests/unit/%.c $(BUILD)/unit/%
 
 network-test: $(BUILD)/uml/test_network
 	@tests/uml/run $(BUILD) $<
+
+# mezzd on a machine that is played, against abi/openapi.yaml.
+APISRC  := $(sort $(filter-out $(patsubst %,mezzd/%.c,network bridge tap uplink link netlink),$(wildcard mezzd/*.c))) \
+	   $(filter-out common/device.c,$(SHARED)) $(CONFIGSRC) tests/api/fake_machine.c
+
+$(BUILD)/api/mezzd: $(APISRC) $(wildcard abi/*.h common/*.h config/*.h mezzd/*.h lib/*.h) Makefile
+	@mkdir -p $(@D)
+	$(call say,API)
+	$(Q)$(HOSTCC) $(UCFLAGS) -o $@ $(APISRC) $(MEZZDLIBS)
+
+api-test: $(BUILD)/api/mezzd $(BUILD)/mezz
+	@tests/api/test_api.py $^
 
 include tests/guest/guest.mk
 include tests/fuzz/fuzz.mk
@@ -176,7 +191,7 @@ check-headers: $(BUILD)/gen/stamp
 check-gcc check-clang: check-%:
 	@$(MAKE) --no-print-directory BUILD=build/check-$* CC=$* HOSTCC=$* all
 
-CHECKS  := check-format check-headers check-gcc check-clang unit
+CHECKS  := check-format check-headers check-gcc check-clang unit api-test
 
 # Each check is done though another failed; the unit tests' last line is the last line.
 check:
@@ -234,6 +249,6 @@ gdb: all images
 clean:
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name run -exec rm -rf {} +
 
-.PHONY: root all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
+.PHONY: api-test root all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
 	guests-test mezz-test system images servers run gdb
 -include $(wildcard $(BUILD)/kernel/*/*.d $(BUILD)/kernel/*/*/*.d $(BUILD)/kernel/*/*/*/*.d $(BUILD)/host/*/*.d $(BUILD)/backend/*/*.d $(BUILD)/backend/*/*/*.d)

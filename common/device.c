@@ -27,6 +27,11 @@ bool device_open(void)
 	return false;
 }
 
+int device_descriptor(void)
+{
+	return device;
+}
+
 // What the call returned, or -errno.
 static int call(enum mezz_call nr, uint64_t a0, uint64_t a1, void *buffer, size_t size)
 {

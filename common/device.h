@@ -8,6 +8,7 @@
 
 // Opens the device, once for the program. False after a message: this is not the root VM, or not root.
 bool device_open(void);
+int device_descriptor(void); // of the device that is open; -1: none
 
 // The calls; false after a message when the kernel refused for another reason than those told.
 bool device_host(struct mezz_host *h);

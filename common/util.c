@@ -12,6 +12,13 @@
 
 const char *program_name = "mezz";
 
+static char last[1001];
+
+const char *complaint(void)
+{
+	return last;
+}
+
 // One write, so that the lines of several programs do not mix.
 void complain(const char *fmt, ...)
 {
@@ -22,6 +29,7 @@ void complain(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
+	snprintf(last, sizeof(last), "%.1000s", line);
 	fprintf(stderr, "%s: %s\n", program_name, line);
 }
 

@@ -21,6 +21,9 @@ extern const char *program_name;
 // Prints "PROGRAM: TEXT" and a new line to standard error.
 __attribute__((format(printf, 1, 2))) void complain(const char *fmt, ...);
 
+// The text of the last one, cut to a line of 1000 bytes.
+const char *complaint(void);
+
 // Never return NULL: without memory the program ends with a message.
 void *allocate(size_t size);
 void *reallocate(void *old, size_t size);

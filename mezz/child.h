@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "mezz/words.h"
+#include "common/words.h"
 
 #define CHILD_FDS 6
 

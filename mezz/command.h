@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 
 #define MEZZ_VERSION "0.1"
 

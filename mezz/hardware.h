@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mezz/words.h"
+#include "common/words.h"
 
 #define HARDWARE_DISKS_MAX    16
 #define HARDWARE_NICS_MAX     8

@@ -10,23 +10,13 @@
 #include "common/device.h"
 #include "mezz/show.h"
 #include "common/util.h"
+#include "common/vm_json.h"
 
 #define FOLLOW_MS 500
 
 static void print_json(const struct mezz_host *h)
 {
-	struct json_object *o = json_object_new_object();
-
-	json_object_object_add(o, "model", json_object_new_string(h->model));
-	json_object_object_add(o, "cpus", json_object_new_uint64(h->cpus));
-	json_object_object_add(o, "vm_cpus", json_object_new_uint64(h->vm_cpus));
-	json_object_object_add(o, "vms", json_object_new_uint64(h->vms));
-	json_object_object_add(o, "memory_bytes", json_object_new_uint64(h->memory));
-	json_object_object_add(o, "free_bytes", json_object_new_uint64(h->free_memory));
-	json_object_object_add(o, "kernel_bytes", json_object_new_uint64(h->kernel_memory));
-	json_object_object_add(o, "uptime_ns", json_object_new_uint64(h->uptime));
-	json_object_object_add(o, "idle_ns", json_object_new_uint64(h->idle));
-	show_json(o);
+	show_json(host_json(h));
 }
 
 static void print_words(const struct mezz_host *h)

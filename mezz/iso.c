@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "mezz/bundle.h"
+#include "config/bundle.h"
 #include "mezz/child.h"
-#include "mezz/save.h"
+#include "common/save.h"
 #include "common/util.h"
 
 // GRUB's script quotes as a shell does; nothing is expanded between single quotes.

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 
 // Makes the image in the folder, a scratch folder of the caller; on success *image is its path, to be freed
 // by the caller. kernel is the ELF file, args its command line. False after a complaint.

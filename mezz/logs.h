@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 #include "common/util.h"
 
 #define LOGS_TAIL 8192 // bytes of the kernel's log that are kept for a report

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 #include "common/util.h"
 
 #define MIB             (1ull << 20)

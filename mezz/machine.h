@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 #include "mezz/hardware.h"
-#include "mezz/words.h"
+#include "common/words.h"
 
 enum machine_boot { BOOT_PVH, BOOT_BIOS, BOOT_UEFI };
 

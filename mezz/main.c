@@ -28,10 +28,11 @@ static const struct command {
 		"run the VMs of a configuration on an emulated machine"},
 	{"trace", command_trace, "LOG", "decode the trace in a kernel log"},
 	{"vm", command_vm,
-		"list [-o json]\n"
-		"\tinfo [-o json] NAME... | pause NAME... | resume NAME...\n"
-		"\tstop [--force] [--timeout SECONDS] NAME...",
-		"show, stop and pause the VMs of this machine (in the root VM)"},
+		"list [-o json] | info [-o json] NAME...\n"
+		"\tcreate FILE... | delete NAME... | start NAME... | pause NAME... | resume NAME...\n"
+		"\tstop [--force] [--timeout SECONDS] NAME... | restart [--force] [--timeout SECONDS] NAME...\n"
+		"\tconsole [--once] NAME",
+		"define, start, show and stop the VMs of this machine (in the root VM)"},
 	{"host", command_host, "info [-o json]", "tell what the machine has (in the root VM)"},
 	{"log", command_log, "[-f]", "show the kernel's log; -f: go on (in the root VM)"},
 	{"top", command_top, "[-d SECONDS] [-n ROUNDS]",

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mezz/bundle.h"
+#include "config/bundle.h"
 #include "mezz/command.h"
 #include "mezz/iso.h"
 #include "mezz/machine.h"
-#include "mezz/save.h"
+#include "common/save.h"
 #include "common/util.h"
 
 struct make_options {

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 #include "common/util.h"
 
 enum vm_phase { VM_WAITING, VM_RUNNING, VM_OFF, VM_STOPPED };

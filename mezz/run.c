@@ -10,11 +10,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "mezz/bundle.h"
+#include "config/bundle.h"
 #include "mezz/command.h"
 #include "mezz/iso.h"
 #include "mezz/machine.h"
-#include "mezz/save.h"
+#include "common/save.h"
 #include "mezz/session.h"
 #include "mezz/terminal.h"
 #include "common/util.h"

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "mezz/config.h"
-#include "mezz/words.h"
+#include "config/config.h"
+#include "common/words.h"
 
 struct session_options {
 	const struct config *config;

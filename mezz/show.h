@@ -7,13 +7,9 @@
 
 #include "abi/hypercall.h"
 
-const char *show_state(const struct mezz_vm *vm);
-
 // "512 MiB", "1.5 GiB"; "3 h 02 min", "12.3 s". In one of a few buffers that are used in turn.
 const char *show_bytes(u64 bytes);
 const char *show_time(u64 ns);
-
-struct json_object *show_vm_json(const struct mezz_vm *vm);
 
 // Prints it on one line and frees it.
 void show_json(struct json_object *o);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 #include "mezz/lines.h"
 #include "mezz/outcome.h"
 #include "common/util.h"

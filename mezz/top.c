@@ -11,6 +11,7 @@
 #include "common/device.h"
 #include "mezz/show.h"
 #include "common/util.h"
+#include "common/vm_json.h"
 
 #define CAUSES_SHOWN 4
 
@@ -65,7 +66,7 @@ static void print_causes(const struct mezz_vm *vm, const struct mezz_vm *before,
 
 static void print_vm(const struct mezz_vm *vm, const struct mezz_vm *before, double ns)
 {
-	printf("%-4u %-20.20s %-8s %6.1f %6.1f %10s %9.0f ", vm->id, vm->name, show_state(vm),
+	printf("%-4u %-20.20s %-8s %6.1f %6.1f %10s %9.0f ", vm->id, vm->name, vm_state_name(vm),
 		100 * (double)since(vm->processor_time, before->processor_time) / ns,
 		100 * (double)since(vm->steal_time, before->steal_time) / ns,
 		show_bytes(vm->populated), (double)since(vm->exits, before->exits) / (ns / 1e9));

@@ -1,177 +1,171 @@
 // SPDX-License-Identifier: MIT
-// mezz vm: the VMs of this machine, in the root VM.
-#include <errno.h>
+// mezz vm: the VMs of this machine, in the root VM. mezzd is asked where it runs; else the kernel, which knows no VMs that are off.
 #include <getopt.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "mezz/command.h"
 #include "common/device.h"
-#include "mezz/show.h"
 #include "common/util.h"
+#include "mezz/api.h"
+#include "mezz/command.h"
+#include "mezz/show.h"
+#include "mezz/vm.h"
 
 #define STOP_SECONDS 60
-#define PRESS_MS     1000 // between two presses of the power button
+#define VERBS        "list, info, create, start, stop, pause, resume, restart, delete or console"
 
-struct options {
-	bool json, force;
-	long seconds;
-};
+// ---- what is shown
 
-static int list(const struct options *o)
+static const char *text_of(struct json_object *vm, const char *key)
 {
-	struct json_object *all = json_object_new_array();
-	size_t count;
-	struct mezz_vm *vms = device_vms(&count);
+	const char *text = json_object_get_string(json_object_object_get(vm, key));
 
-	if (!vms) {
-		json_object_put(all);
-		return STATUS_FAILED;
-	}
-	if (!o->json)
-		printf("%-4s %-31s %-8s %5s %10s %10s %14s\n", "ID", "NAME", "STATE", "VCPUS",
-			"MEMORY", "TOUCHED", "PROCESSOR");
-	for (size_t i = 0; i < count; i++) {
-		if (o->json)
-			json_object_array_add(all, show_vm_json(&vms[i]));
-		else
-			printf("%-4u %-31s %-8s %5u %10s %10s %14s\n", vms[i].id, vms[i].name,
-				show_state(&vms[i]), vms[i].vcpus, show_bytes(vms[i].memory),
-				show_bytes(vms[i].populated), show_time(vms[i].processor_time));
-	}
-	if (o->json)
-		show_json(all);
-	else
-		json_object_put(all);
-	free(vms);
-	return STATUS_OK;
+	return text ? text : "-";
 }
 
-static int info(const struct options *o, const struct mezz_vm *vm)
+static u64 number_of(struct json_object *vm, const char *key)
 {
+	return json_object_get_uint64(json_object_object_get(vm, key));
+}
+
+static bool is_off(struct json_object *vm)
+{
+	return !json_object_object_get(vm, "id");
+}
+
+static void print_row(struct json_object *vm)
+{
+	bool off = is_off(vm);
+
+	printf("%-4s %-31s %-8s %5s %10s %10s %14s\n", text_of(vm, "id"), text_of(vm, "name"),
+		text_of(vm, "state"), text_of(vm, "vcpus"),
+		off ? "-" : show_bytes(number_of(vm, "memory_bytes")),
+		off ? "-" : show_bytes(number_of(vm, "populated_bytes")),
+		off ? "-" : show_time(number_of(vm, "processor_ns")));
+}
+
+static int list(const struct vm_options *o, bool api)
+{
+	struct json_object *all = api ? vm_api_list() : vm_device_list();
+
+	if (!all)
+		return STATUS_FAILED;
 	if (o->json) {
-		show_json(show_vm_json(vm));
+		show_json(all);
 		return STATUS_OK;
 	}
-	printf("name       %s%s\n", vm->name, vm->is_root ? " (root VM)" : "");
-	printf("id         %u\n", vm->id);
-	printf("state      %s\n", show_state(vm));
-	printf("vcpus      %u, weight %u", vm->vcpus, vm->weight);
-	if (vm->cap)
-		printf(", at most %u %% of a CPU", vm->cap);
-	printf("\nmemory     %s, of which %s touched; %s besides\n", show_bytes(vm->memory),
-		show_bytes(vm->populated), show_bytes(vm->overhead));
-	printf("processor  %s; waited %s\n", show_time(vm->processor_time),
-		show_time(vm->steal_time));
-	printf("exits      %llu\n", (unsigned long long)vm->exits);
-	for (u32 i = 0; i < vm->causes; i++)
-		if (vm->cause[i].count)
-			printf("  %-15s %llu\n", vm->cause[i].name,
-				(unsigned long long)vm->cause[i].count);
+	printf("%-4s %-31s %-8s %5s %10s %10s %14s\n", "ID", "NAME", "STATE", "VCPUS", "MEMORY",
+		"TOUCHED", "PROCESSOR");
+	for (size_t i = 0; i < json_object_array_length(all); i++)
+		print_row(json_object_array_get_idx(all, i));
+	json_object_put(all);
 	return STATUS_OK;
 }
 
-// What the kernel said to an order, told if it was no.
-static int told(const struct mezz_vm *vm, int result)
+static void print_running(struct json_object *vm)
 {
-	switch (result) {
-	case 0:
-		return STATUS_OK;
-	case -EPERM:
-		complain(
-			"%s is the root VM: it is powered off by its own means, and the machine with it",
-			vm->name);
-		return STATUS_FAILED;
-	case -ENOENT:
-		complain("%s has ended", vm->name);
-		return STATUS_FAILED;
-	default:
-		complain("%s: %s", vm->name, strerror(-result));
-		return STATUS_FAILED;
+	struct json_object *exits = json_object_object_get(vm, "exits");
+	u64 all = 0;
+
+	printf("id         %s\n", text_of(vm, "id"));
+	printf("vcpus      %s, weight %s", text_of(vm, "vcpus"), text_of(vm, "weight"));
+	if (number_of(vm, "cap_percent"))
+		printf(", at most %s %% of a CPU", text_of(vm, "cap_percent"));
+	printf("\nmemory     %s, of which %s touched; %s besides\n",
+		show_bytes(number_of(vm, "memory_bytes")),
+		show_bytes(number_of(vm, "populated_bytes")),
+		show_bytes(number_of(vm, "overhead_bytes")));
+	printf("processor  %s; waited %s\n", show_time(number_of(vm, "processor_ns")),
+		show_time(number_of(vm, "steal_ns")));
+	json_object_object_foreach(exits, name, count)
+	{
+		(void)name;
+		all += json_object_get_uint64(count);
+	}
+	printf("exits      %llu\n", (unsigned long long)all);
+	json_object_object_foreach(exits, cause, times)
+	{
+		printf("  %-15s %s\n", cause, json_object_get_string(times));
 	}
 }
 
-// False: it is there no more (or another has its number).
-static bool is_there(const struct mezz_vm *vm)
+static int info(const struct vm_options *o, const char *name, bool api)
 {
-	struct mezz_vm now;
-	bool found;
+	struct json_object *vm = api ? vm_api_info(name) : vm_device_info(name), *definition;
 
-	return device_vm(vm->id, &now, &found) && found && now.id == vm->id &&
-	       strcmp(now.name, vm->name) == 0;
+	if (!vm)
+		return STATUS_FAILED;
+	if (o->json) {
+		show_json(vm);
+		return STATUS_OK;
+	}
+	printf("name       %s%s\n", text_of(vm, "name"),
+		json_object_get_boolean(json_object_object_get(vm, "root")) ? " (root VM)" : "");
+	printf("state      %s\n", text_of(vm, "state"));
+	if (!is_off(vm))
+		print_running(vm);
+	if (json_object_object_get_ex(vm, "definition", &definition))
+		printf("definition %s\n",
+			json_object_to_json_string_ext(definition,
+				JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(vm);
+	return STATUS_OK;
 }
 
-// Presses the button until the VM has gone: a guest that does not listen yet does not remember.
-static int stop(const struct options *o, const struct mezz_vm *vm)
-{
-	int64_t end = clock_ms() + o->seconds * 1000;
-	int status = told(vm, device_vm_do(vm->id, o->force ? MEZZ_VM_STOP : MEZZ_VM_SHUTDOWN));
+// ---- orders
 
-	while (status == STATUS_OK && is_there(vm)) {
-		if (clock_ms() > end) {
-			complain("%s still runs after %ld s; --force stops it at once", vm->name,
-				o->seconds);
-			return STATUS_FAILED;
-		}
-		poll(NULL, 0, PRESS_MS);
-		if (!o->force)
-			device_vm_do(vm->id, MEZZ_VM_SHUTDOWN);
+// Each works with one name; without mezzd the second, if there is one.
+static const struct verb {
+	const char *name;
+	int (*api)(const struct vm_options *o, const char *name);
+	int (*device)(const struct vm_options *o, const char *name);
+} verbs[] = {{"create", vm_api_create, NULL}, {"start", vm_api_start, NULL},
+	{"stop", vm_api_stop, vm_device_stop}, {"pause", vm_api_pause, vm_device_pause},
+	{"resume", vm_api_resume, vm_device_resume}, {"restart", vm_api_restart, NULL},
+	{"delete", vm_api_delete, NULL}, {"console", vm_console, NULL}};
+
+static int run(const struct verb *v, const struct vm_options *o, const char *name, bool api)
+{
+	return api || !v->device ? v->api(o, name) : v->device(o, name);
+}
+
+// The verb with each of the VMs; goes on after a failure. The status is the last one's that is not 0.
+static int each(const struct vm_options *o, const char *word, char **names, int n, bool api)
+{
+	const struct verb *v = verbs, *end = verbs + sizeof(verbs) / sizeof(verbs[0]);
+	bool is_info = strcmp(word, "info") == 0;
+	int status = STATUS_OK;
+
+	while (v < end && strcmp(v->name, word) != 0)
+		v++;
+	if (v == end && !is_info)
+		return command_misused("vm", "%s: expected " VERBS, word);
+	if (!n)
+		return command_misused("vm", "%s: expected %s", word,
+			strcmp(word, "create") == 0 ? "a configuration file" : "the name of a VM");
+	if (!api && (is_info || v->device) && !device_open())
+		return STATUS_FAILED;
+	for (int i = 0; i < n; i++) {
+		int s = is_info ? info(o, names[i], api) : run(v, o, names[i], api);
+
+		status = s ? s : status;
 	}
 	return status;
 }
 
-static int pause_it(const struct options *o, const struct mezz_vm *vm)
+static bool take_options(int argc, char **argv, struct vm_options *o)
 {
-	(void)o;
-	return told(vm, device_vm_do(vm->id, MEZZ_VM_PAUSE));
-}
-
-static int resume(const struct options *o, const struct mezz_vm *vm)
-{
-	(void)o;
-	return told(vm, device_vm_do(vm->id, MEZZ_VM_RESUME));
-}
-
-static const struct {
-	const char *name;
-	int (*run)(const struct options *o, const struct mezz_vm *vm);
-} verbs[] = {{"info", info}, {"stop", stop}, {"pause", pause_it}, {"resume", resume}};
-
-// The verb with each of the VMs; goes on after a failure. The status is the last one's that is not 0.
-static int each(const struct options *o, const char *verb, char **words, int n)
-{
-	int status = STATUS_OK;
-
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (strcmp(verbs[i].name, verb) != 0)
-			continue;
-		if (!n)
-			return command_misused("vm", "%s: expected the name of a VM", verb);
-		for (int k = 0; k < n; k++) {
-			struct mezz_vm vm;
-			int s = device_find(words[k], &vm) ? verbs[i].run(o, &vm) : STATUS_FAILED;
-
-			status = s ? s : status;
-		}
-		return status;
-	}
-	return command_misused("vm", "%s: expected list, info, stop, pause or resume", verb);
-}
-
-static bool take_options(int argc, char **argv, struct options *o)
-{
-	static const struct option names[] = {
-		{"force", no_argument, NULL, 'f'}, {"timeout", required_argument, NULL, 't'}, {0}};
+	static const struct option names[] = {{"force", no_argument, NULL, 'f'},
+		{"timeout", required_argument, NULL, 't'}, {"once", no_argument, NULL, '1'}, {0}};
 	char *rest;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "o:", names, NULL)) != -1) {
 		if (c == 'o' && show_option(optarg, &o->json))
 			continue;
-		if (c == 'f') {
-			o->force = true;
+		if (c == 'f' || c == '1') {
+			*(c == 'f' ? &o->force : &o->once) = true;
 			continue;
 		}
 		if (c == 't') {
@@ -189,15 +183,15 @@ static bool take_options(int argc, char **argv, struct options *o)
 
 int command_vm(int argc, char **argv)
 {
-	struct options o = {.seconds = STOP_SECONDS};
+	struct vm_options o = {.seconds = STOP_SECONDS};
+	bool api;
 
 	if (!take_options(argc, argv, &o))
 		return STATUS_USAGE;
 	if (optind == argc)
-		return command_misused("vm", "expected list, info, stop, pause or resume");
-	if (!device_open())
-		return STATUS_FAILED;
-	if (strcmp(argv[optind], "list") == 0 && optind + 1 == argc)
-		return list(&o);
-	return each(&o, argv[optind], argv + optind + 1, argc - optind - 1);
+		return command_misused("vm", "expected " VERBS);
+	api = api_there();
+	if (strcmp(argv[optind], "list") != 0 || optind + 1 != argc)
+		return each(&o, argv[optind], argv + optind + 1, argc - optind - 1, api);
+	return api || device_open() ? list(&o, api) : STATUS_FAILED;
 }

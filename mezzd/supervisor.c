@@ -60,6 +60,12 @@ static void forget(struct backend *b)
 
 static void start(struct loop_timer *timer);
 
+static void tell(const struct backend *b, const char *event, const char *how)
+{
+	if (b->supervisor->tell)
+		b->supervisor->tell(b->supervisor->owner, event, b->name, how);
+}
+
 static bool take_quick(struct backend *b)
 {
 	int64_t more = (clock_ms() - b->counted) / SUPERVISOR_REFILL;
@@ -102,6 +108,7 @@ static void died(struct loop_source *source)
 	if (lived >= SUPERVISOR_LONG_MS)
 		b->pause = 0;
 	wait_longer(b);
+	tell(b, "backend.died", how);
 	complain("%s: back-end %d has died after %" PRId64 " ms: %s; the next one in %" PRId64
 		 " ms",
 		b->name, pid, lived, how, b->pause);
@@ -134,6 +141,7 @@ static void start(struct loop_timer *timer)
 		return;
 	}
 	complain("%s: back-end %d starts%s", b->name, b->process.pid, b->starts++ ? " again" : "");
+	tell(b, "backend.started", NULL);
 	runs(b);
 }
 
@@ -240,9 +248,18 @@ static void look_again(struct loop_timer *timer)
 
 void supervisor_start(struct supervisor *s, struct loop *l, const char *folder, const char *program)
 {
-	*s = (struct supervisor){.loop = l, .folder = folder, .program = program};
+	*s = (struct supervisor){.loop = l,
+		.folder = folder,
+		.program = program,
+		.tell = s->tell,
+		.owner = s->owner};
 	s->look.due = look_again;
 	look_again(&s->look);
+}
+
+void supervisor_hurry(struct supervisor *s)
+{
+	loop_set(s->loop, &s->look, clock_ms());
 }
 
 void supervisor_stop(struct supervisor *s)

@@ -51,11 +51,17 @@ struct supervisor {
 	const char *program; // mezz-backend
 	struct backend *backends;
 	struct loop_timer look;
+	// Told when a back-end starts ("backend.started") and dies ("backend.died", how); may be NULL. Set before supervisor_start.
+	void (*tell)(void *owner, const char *event, const char *vm, const char *how);
+	void *owner;
 };
 
-// Looks for VMs at once, and each second from then on, while the loop runs.
+// Looks for VMs at once, and each second from then on, while the loop runs. Of *s only tell and owner are read.
 void supervisor_start(
 	struct supervisor *s, struct loop *l, const char *folder, const char *program);
+
+// There may be a VM that was not there: looks now.
+void supervisor_hurry(struct supervisor *s);
 
 // Forgets all. Processes go on.
 void supervisor_stop(struct supervisor *s);

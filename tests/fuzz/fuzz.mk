@@ -9,7 +9,7 @@ FCFLAGS := -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -fno-sanitize-recover=all \
 	   -fsanitize=fuzzer,address,undefined -fno-omit-frame-pointer -I. -Itests/unit/fake -I$(BUILD)/gen
 
 .SECONDEXPANSION:
-$(BUILD)/fuzz/%: tests/fuzz/%.c $$(filter $$(ANY_C),$$(call linked,tests/fuzz/$$*.c)) $(wildcard lib/*.h common/*.h mezz/*.h kernel/*/*.h devices/*.h devices/host_test/*.h net/*.h abi/*.h tests/unit/*.h tests/fuzz/*.h) Makefile tests/fuzz/fuzz.mk | $(BUILD)/gen/stamp
+$(BUILD)/fuzz/%: tests/fuzz/%.c $$(filter $$(ANY_C),$$(call linked,tests/fuzz/$$*.c)) $(wildcard lib/*.h common/*.h config/*.h mezz/*.h kernel/*/*.h devices/*.h devices/host_test/*.h net/*.h abi/*.h tests/unit/*.h tests/fuzz/*.h) Makefile tests/fuzz/fuzz.mk | $(BUILD)/gen/stamp
 	@mkdir -p $(@D)
 	$(FUZZCC) $(FCFLAGS) $(shell sed -n 's,^// cc: ,,p' $<) -o $@ $< $(call linked,$<)
 

@@ -71,7 +71,7 @@ def refuses(shell):
     shell.says('mezz vm stop nobody', "^mezz: no VM 'nobody' runs; `mezz vm list` shows those that do$", 1)
     shell.says('mezz vm pause root', '^mezz: root is the root VM', 1)
     shell.says('mezz vm stop --timeout x web', 'expected seconds', 2)
-    shell.says('mezz vm jump web', 'expected list, info, stop, pause or resume', 2)
+    shell.says('mezz vm jump web', 'expected list, info, create, start, stop, pause, resume, restart, delete or console', 2)
     shell.says('mezz vm list -o xml', 'expected json or text', 2)
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
+import api
 import backends_of
 import blackout
 import create
@@ -271,6 +272,7 @@ def roots():
     yield Test('root-dma', [], alone=root_dma.dma(False), models=MICRO, groups='root')  # the other one can fail
     yield Test('root-tool', [], alone=root_tool.test, models=MICRO, groups='root')
     yield Test('create', [], alone=create.test, models=MICRO, groups='root')
+    yield Test('api', [], alone=api.test, models=MICRO, groups='root')
     yield Test('root-debian', [], alone=root_debian.test, models=MICRO, groups='root')
     yield Test('root-mono', [], alone=root.refused, models=MONO, groups='root')
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The boot bundle, byte for byte: headers, members stored once, the text, files that appear whole.
-// link: mezz/bundle.c mezz/nocloud.c mezz/save.c common/util.c kernel/core/bundle.c kernel/core/cpio.c
+// link: config/bundle.c config/nocloud.c common/save.c common/util.c kernel/core/bundle.c kernel/core/cpio.c
 // link: net/config.c lib/firmware.c
 #include "tests/unit/test.h"
 
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "kernel/core/bundle.h"
-#include "mezz/bundle.h"
+#include "config/bundle.h"
 #include "net/config.h"
 #include "tests/unit/firmware_build.h"
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Configurations, right and wrong: every message names the file, the line and what was expected.
-// link: mezz/config.c mezz/config_boot.c mezz/config_net.c mezz/config_disks.c mezz/document.c mezz/words.c common/util.c -lyaml
+// link: config/config.c config/config_boot.c config/config_net.c config/config_disks.c config/document.c common/words.c common/util.c -lyaml
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "mezz/config_boot.h"
-#include "mezz/words.h"
+#include "config/config_boot.h"
+#include "common/words.h"
 
 static char folder[] = "/tmp/test_config.XXXXXX";
 static char path[64];
@@ -214,7 +214,7 @@ TEST(keys)
 {
 	WRONG_VM("colour: red",
 		"6: unknown key 'colour', expected one of name, memory, vcpus, kernel, initrd, modules, "
-		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics, balloon");
+		"cmdline, weight, cap, affinity, disks, firmware, firmware_vars, cloud_init, repeat, debug_exit, nics, balloon, autostart, order");
 	WRONG_VM("vcpus: 2", "6: key 'vcpus' twice, expected it once");
 	WRONG_VM("cmdline: [a]", "6: cmdline: a list, expected one value");
 	WRONG_VM("cmdline: {a: b}", "6: cmdline: a mapping, expected one value");

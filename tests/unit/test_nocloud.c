@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The NoCloud volume: read by its own rules, and by xorriso, which knows nothing of ours.
-// link: mezz/nocloud.c common/util.c
+// link: config/nocloud.c common/util.c
 #include "tests/unit/test.h"
 
 #include <unistd.h>
 
-#include "mezz/nocloud.h"
+#include "config/nocloud.h"
 
 #define SECTOR 2048u
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The NoCloud volume as ISO 9660: sixteen empty sectors, two descriptors, two path tables, one folder, its files.
-#include "mezz/nocloud.h"
+#include "config/nocloud.h"
 
 #include <stdlib.h>
 #include <string.h>

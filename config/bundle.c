@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Writes the boot bundle of abi/bundle.h: a cpio archive (newc) whose bytes depend on its input only.
-#include "mezz/bundle.h"
+#include "config/bundle.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 
 #include "lib/firmware.h"
-#include "mezz/nocloud.h"
-#include "mezz/save.h"
+#include "config/nocloud.h"
+#include "common/save.h"
 #include "common/util.h"
 
 #define MEMBERS_MAX (BUNDLE_MAX_VMS * (3 + BUNDLE_MAX_MODULES + BUNDLE_MAX_DISKS))

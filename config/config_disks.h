@@ -2,8 +2,8 @@
 // The disks of a VM in the configuration.
 #pragma once
 
-#include "mezz/config.h"
-#include "mezz/document.h"
+#include "config/config.h"
+#include "config/document.h"
 
 // A path relative to the configuration's folder, of a file that can be read now (config.c).
 bool config_read_path(struct document *d, const char *key, const yaml_node_t *node,

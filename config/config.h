@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "abi/bundle.h"
@@ -15,6 +16,7 @@
 #define CONFIG_WEIGHT_MAX     10000
 #define CONFIG_REPEAT_MAX     1000000
 #define CONFIG_CPUS_MAX       64
+#define CONFIG_ORDER_MAX      1000000
 #define CONFIG_STORM_MAX      1000000000u // frames a second
 #define CONFIG_STORM_DEFAULT  10000
 #define CONFIG_RATE_MIN       (1ull << 16) // bytes a second
@@ -84,6 +86,8 @@ struct config_vm {
 	uint64_t balloon; // bytes that it takes from the start
 	struct config_nic nics[BUNDLE_MAX_NICS];
 	unsigned nic_count;
+	bool autostart; // mezzd's, as is the order: when it starts, it starts this VM
+	unsigned order; // the least first
 };
 
 struct config {
@@ -96,4 +100,7 @@ struct config {
 // Reads the file at path. On failure returns false with one line, "FILE:LINE: what was wrong, expected
 // what", in error (CONFIG_ERROR_MAX bytes, without a new line) and nothing to free in *out.
 bool config_load(const char *path, struct config *out, char *error);
+
+// The same with the configuration's text; messages name no place, and paths are absolute.
+bool config_parse(const char *text, size_t size, struct config *out, char *error);
 void config_free(struct config *config);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One YAML document with the line of each of its nodes, for messages that name the place.
-#include "mezz/document.h"
+#include "config/document.h"
 
 #include "common/util.h"
 
@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 
 static bool fail_line(struct document *d, size_t line, const char *fmt, va_list args)
 {
-	int n = snprintf(d->error, CONFIG_ERROR_MAX, "%s:%zu: ", d->path, line);
+	int n = d->path ? snprintf(d->error, CONFIG_ERROR_MAX, "%s:%zu: ", d->path, line) : 0;
 
-	if (n > 0 && n < CONFIG_ERROR_MAX)
+	if (n >= 0 && n < CONFIG_ERROR_MAX)
 		vsnprintf(d->error + n, (size_t)(CONFIG_ERROR_MAX - n), fmt, args);
 	for (char *p = d->error; *p; p++) // it stays one line, whatever it quotes
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -74,10 +74,26 @@ static bool load_one(struct document *d, yaml_parser_t *parser)
 	return ok;
 }
 
+bool document_parse(
+	struct document *d, const char *path, const char *bytes, size_t size, char *error)
+{
+	yaml_parser_t parser;
+	bool ok;
+
+	*d = (struct document){.path = path, .error = error};
+	if (size > CONFIG_FILE_MAX)
+		return document_fail(d, NULL, "longer than 1 MiB, expected a configuration");
+	if (!yaml_parser_initialize(&parser))
+		return document_fail(d, NULL, "out of memory, expected enough");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
+	ok = load_one(d, &parser);
+	yaml_parser_delete(&parser);
+	return ok;
+}
+
 bool document_load(struct document *d, const char *path, char *error)
 {
-	static unsigned char content[CONFIG_FILE_MAX + 1];
-	yaml_parser_t parser;
+	static char content[CONFIG_FILE_MAX + 1];
 	size_t size;
 	FILE *file;
 	bool ok;
@@ -89,16 +105,7 @@ bool document_load(struct document *d, const char *path, char *error)
 	size = fread(content, 1, sizeof(content), file);
 	ok = !ferror(file) || document_fail(d, NULL, "%s, expected a YAML file", strerror(errno));
 	fclose(file);
-	if (!ok)
-		return false;
-	if (size > CONFIG_FILE_MAX)
-		return document_fail(d, NULL, "longer than 1 MiB, expected a configuration");
-	if (!yaml_parser_initialize(&parser))
-		return document_fail(d, NULL, "out of memory, expected enough");
-	yaml_parser_set_input_string(&parser, content, size);
-	ok = load_one(d, &parser);
-	yaml_parser_delete(&parser);
-	return ok;
+	return ok && document_parse(d, path, content, size, error);
 }
 
 void document_free(struct document *d)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The disks of a VM in the configuration: [{image: FILE, format: raw, mode: rw}, {device: NAME, mode: ro}].
-#include "mezz/config_disks.h"
+#include "config/config_disks.h"
 
 #include <stdlib.h>
 #include <string.h>

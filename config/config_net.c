@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Virtual switches and network cards of the configuration.
-#include "mezz/config_net.h"
+#include "config/config_net.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "common/util.h"
-#include "mezz/words.h"
+#include "common/words.h"
 
 static bool read_switch_name(
 	struct document *d, const char *key, char out[BUNDLE_NAME_MAX + 1], const yaml_node_t *node)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Files that appear whole or not at all, and a folder for what is needed for a moment.
-#include "mezz/save.h"
+#include "common/save.h"
 
 #include <errno.h>
 #include <ftw.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The configuration: its keys, their limits, and what they mean together.
-#include "mezz/config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,12 +9,12 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "mezz/config_boot.h"
-#include "mezz/config_disks.h"
-#include "mezz/config_net.h"
-#include "mezz/document.h"
+#include "config/config_boot.h"
+#include "config/config_disks.h"
+#include "config/config_net.h"
+#include "config/document.h"
 #include "common/util.h"
-#include "mezz/words.h"
+#include "common/words.h"
 
 static bool read_number(struct document *d, const char *key, const yaml_node_t *node, unsigned min,
 	unsigned max, unsigned *out)
@@ -34,7 +34,7 @@ static bool read_number(struct document *d, const char *key, const yaml_node_t *
 bool config_read_path(struct document *d, const char *key, const yaml_node_t *node,
 	const char *text, size_t length, char **out)
 {
-	const char *slash = strrchr(d->path, '/');
+	const char *slash = d->path ? strrchr(d->path, '/') : NULL;
 	int folder = text[0] != '/' && slash ? (int)(slash + 1 - d->path) : 0;
 	struct stat st;
 	char *path;
@@ -42,7 +42,10 @@ bool config_read_path(struct document *d, const char *key, const yaml_node_t *no
 
 	if (!length)
 		return document_fail(d, node, "%s: empty, expected a file name", key);
-	path = print_text("%.*s%.*s", folder, d->path, (int)length, text);
+	if (!d->path && text[0] != '/')
+		return document_fail(
+			d, node, "%s: '%.400s', expected a path that begins with /", key, text);
+	path = print_text("%.*s%.*s", folder, folder ? d->path : "", (int)length, text);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) != 0)
 		document_fail(
@@ -224,17 +227,32 @@ static bool read_repeat(struct document *d, void *out, const yaml_node_t *node)
 	return read_number(d, "repeat", node, 0, CONFIG_REPEAT_MAX, &vm->repeat);
 }
 
-static bool read_debug_exit(struct document *d, void *out, const yaml_node_t *node)
+static bool read_bool(struct document *d, const char *key, const yaml_node_t *node, bool *out)
 {
-	struct config_vm *vm = out;
 	const char *text;
 
-	if (!document_text(d, "debug_exit", node, &text))
+	if (!document_text(d, key, node, &text))
 		return false;
 	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-		return document_fail(d, node, "debug_exit: '%.40s', expected true or false", text);
-	vm->debug_exit = text[0] == 't';
+		return document_fail(d, node, "%s: '%.40s', expected true or false", key, text);
+	*out = text[0] == 't';
 	return true;
+}
+
+static bool read_debug_exit(struct document *d, void *out, const yaml_node_t *node)
+{
+	return read_bool(d, "debug_exit", node, &((struct config_vm *)out)->debug_exit);
+}
+
+static bool read_autostart(struct document *d, void *out, const yaml_node_t *node)
+{
+	return read_bool(d, "autostart", node, &((struct config_vm *)out)->autostart);
+}
+
+static bool read_order(struct document *d, void *out, const yaml_node_t *node)
+{
+	return read_number(
+		d, "order", node, 0, CONFIG_ORDER_MAX, &((struct config_vm *)out)->order);
 }
 
 static bool read_balloon(struct document *d, void *out, const yaml_node_t *node)
@@ -272,6 +290,8 @@ enum vm_key {
 	KEY_DEBUG_EXIT,
 	KEY_NICS,
 	KEY_BALLOON,
+	KEY_AUTOSTART,
+	KEY_ORDER,
 	KEY_COUNT
 };
 
@@ -294,6 +314,8 @@ static const struct document_key vm_keys[KEY_COUNT + 1] = {
 	[KEY_DEBUG_EXIT] = {"debug_exit", read_debug_exit},
 	[KEY_NICS] = {"nics", config_read_nics},
 	[KEY_BALLOON] = {"balloon", read_balloon},
+	[KEY_AUTOSTART] = {"autostart", read_autostart},
+	[KEY_ORDER] = {"order", read_order},
 };
 
 // Keys that each VM has, and what is expected of them.
@@ -434,19 +456,30 @@ static bool read_document(struct document *d, struct config *config)
 	return (!at[VMS] || read_vms(d, config, at[VMS])) && config_check_nics(d, config);
 }
 
-bool config_load(const char *path, struct config *out, char *error)
+static bool read_all(struct document *d, struct config *out)
 {
-	struct document d;
-	bool ok;
+	bool ok = read_document(d, out);
 
-	*out = (struct config){0};
-	if (!document_load(&d, path, error))
-		return false;
-	ok = read_document(&d, out);
-	document_free(&d);
+	document_free(d);
 	if (!ok)
 		config_free(out);
 	return ok;
+}
+
+bool config_load(const char *path, struct config *out, char *error)
+{
+	struct document d;
+
+	*out = (struct config){0};
+	return document_load(&d, path, error) && read_all(&d, out);
+}
+
+bool config_parse(const char *text, size_t size, struct config *out, char *error)
+{
+	struct document d;
+
+	*out = (struct config){0};
+	return document_parse(&d, NULL, text, size, error) && read_all(&d, out);
 }
 
 void config_free(struct config *config)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Numbers, sizes and shell words as people write them.
-#include "mezz/words.h"
+#include "common/words.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Firmware and cloud-init in the configuration: firmware: FILE or [VARIABLES, CODE]; firmware_vars: {device: NAME};
 // cloud_init: {user_data: FILE, network_config: FILE}.
-#include "mezz/config_boot.h"
+#include "config/config_boot.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "mezz/config_disks.h"
-#include "mezz/nocloud.h"
+#include "config/config_disks.h"
+#include "config/nocloud.h"
 #include "common/util.h"
 
 static bool read_file(

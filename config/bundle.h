@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mezz/config.h"
+#include "config/config.h"
 
 // Writes the bundle to fd, from its current position. Returns its size in bytes, or -1 after a complaint.
 int64_t bundle_write(const struct config *config, int fd);

@@ -2,8 +2,8 @@
 // What a VM that boots its disk has in the configuration instead of a kernel: firmware, and cloud-init's files.
 #pragma once
 
-#include "mezz/config.h"
-#include "mezz/document.h"
+#include "config/config.h"
+#include "config/document.h"
 
 // Debian's package ovmf; the variables first, as they lie in memory.
 #define CONFIG_FIRMWARE_VARS "/usr/share/OVMF/OVMF_VARS_4M.fd"

@@ -6,13 +6,17 @@
 #include <yaml.h>
 
 struct document {
-	const char *path;
-	char *error; // CONFIG_ERROR_MAX bytes
+	const char *path; // NULL: no file, so that messages name no place and paths begin with /
+	char *error;      // CONFIG_ERROR_MAX bytes
 	yaml_document_t yaml;
 };
 
 // Reads the file at path as exactly one document. On failure writes *error and returns false.
 bool document_load(struct document *d, const char *path, char *error);
+
+// The same with bytes that are in memory already.
+bool document_parse(
+	struct document *d, const char *path, const char *bytes, size_t size, char *error);
 void document_free(struct document *d);
 
 // Writes "FILE:LINE: TEXT" to the document's error and returns false. A NULL node stands for line 1.

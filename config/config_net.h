@@ -2,8 +2,8 @@
 // The part of the configuration about virtual switches and network cards.
 #pragma once
 
-#include "mezz/config.h"
-#include "mezz/document.h"
+#include "config/config.h"
+#include "config/document.h"
 
 // The value of `switches`: a list of {name, storm, rate}. false after document_fail.
 bool config_read_switches(struct document *d, struct config *config, const yaml_node_t *node);
