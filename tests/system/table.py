@@ -15,6 +15,7 @@ import iommu
 import memory_of
 import last_flush
 import networks_of
+import package
 import root
 import root_debian
 import root_dma
@@ -270,6 +271,7 @@ def roots():
     yield Test('root-dma', [], alone=root_dma.dma(False), models=MICRO, groups='root')  # the other one can fail
     yield Test('root-tool', [], alone=root_tool.test, models=MICRO, groups='root')
     yield Test('root-debian', [], alone=root_debian.test, models=MICRO, groups='root')
+    yield Test('package', [], alone=package.test, models=MICRO, groups='root')
     yield Test('root-mono', [], alone=root.refused, models=MONO, groups='root')
 
 
