@@ -72,7 +72,7 @@ class Host:
 
 
 def install(build, folder):
-    """In a folder, natively: the module is compiled by DKMS, the disk made; the package removed again leaves nothing."""
+    """In a folder, natively: the module is compiled by DKMS, the disk made; the package purged again leaves nothing."""
     package = max(build.glob('mezzanine_*_amd64.deb'))
     command = [HERE / 'package-install', (build / 'debian-host.tar').resolve(), package, folder]
     with open(folder / 'install.log', 'wb') as log:
@@ -101,13 +101,13 @@ def in_mezzanine(host):
 
 
 def as_before(host, log_from):
-    """Debian without a hypervisor of ours, and without anything of the package."""
+    """Debian without a hypervisor of ours, and without anything of the package but its configuration, as dpkg keeps it."""
     host.log_in()
     if b'Mezzanine' in host.text[log_from:]:
         raise Failure('the machine started Mezzanine though it was removed')
-    for command in ('ls /dev/mezz', 'modinfo mezz', 'grep -i mezz /boot/grub/grub.cfg', 'dmesg | grep "Hypervisor detected"'):
+    for command in ('ls /dev/mezz', 'modinfo mezz', 'grep -E "multiboot2|menuentry.*mezz|default=.mezz" /boot/grub/grub.cfg', 'dmesg | grep "Hypervisor detected"'):
         host.run(f'! {{ {command}; }}', 60)
-    left = host.run('find / -xdev -name "*mezz*" ! -path "/var/lib/dpkg/*" ! -path "/var/log/*"', 120)
+    left = host.run('find / -xdev -name "*mezz*" ! -path "/etc/*" ! -path "/var/lib/dpkg/*" ! -path "/var/lib/systemd/*" ! -path "/var/log/*"', 120)
     if left.strip():
         raise Failure(f'left behind: {left.split()[:5]}')
 
@@ -127,7 +127,7 @@ def test(build, _, folder):
     try:
         in_mezzanine(host)
         note('root VM')
-        host.run('dpkg --purge mezzanine')
+        host.run('dpkg --remove mezzanine')
         note('removed')
         removed = len(host.text)
         host.process.stdin.write(b'reboot\n')
