@@ -8,6 +8,7 @@
 #   make run                    two Debian servers, database and web, on the mono kernel; Ctrl-C powers them off
 #   make run MODEL=micro        two small Debian VMs, with a shell in each; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
 #   make servers                the disks of the two servers, once
+#   make deb                    the Debian package of the micro model (docs/packaging.md)
 #   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=micro, CONFIG=FILE
 #   make system, make guests-test, make network-test, make api-test, make unit, make fuzz, make bench, make format, make clean
 
@@ -210,8 +211,9 @@ guests-test: all guests
 mezz-test: $(BUILD)/mezz
 	@tests/system/test_mezz_run.py $(BUILD)/mezz
 
-system: all guests images servers
+system: all guests images servers deb
 	@tools/root-image $(BUILD)
+	@tools/debian-host >$(if $(V),/dev/stdout,/dev/null)
 	@tests/system/run.py --build $(BUILD) $(SYSTEM_FLAGS)
 
 images:
@@ -222,6 +224,11 @@ root:
 	@tools/setup
 	@$(MAKE) --no-print-directory all images
 	@tools/root-image $(BUILD)
+
+# The Debian package that makes an installed Debian the root VM.
+deb: all
+	@tools/setup
+	@tools/deb $(BUILD)
 
 servers:
 	@tools/server-images >$(if $(V),/dev/stdout,/dev/null)
@@ -249,6 +256,6 @@ gdb: all images
 clean:
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name run -exec rm -rf {} +
 
-.PHONY: api-test root all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
+.PHONY: api-test deb root all unit clean check check-format check-headers check-gcc check-clang format test unit-decode \
 	guests-test mezz-test system images servers run gdb
 -include $(wildcard $(BUILD)/kernel/*/*.d $(BUILD)/kernel/*/*/*.d $(BUILD)/kernel/*/*/*/*.d $(BUILD)/host/*/*.d $(BUILD)/backend/*/*.d $(BUILD)/backend/*/*/*.d)

@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 
-#define MEZZ_VERSION "0.1"
+#define MEZZ_VERSION "0.2"
 
 int command_bundle(int argc, char **argv);
 int command_iso(int argc, char **argv);

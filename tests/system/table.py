@@ -17,6 +17,7 @@ import iommu
 import memory_of
 import last_flush
 import networks_of
+import package
 import root
 import root_debian
 import root_dma
@@ -274,6 +275,7 @@ def roots():
     yield Test('create', [], alone=create.test, models=MICRO, groups='root')
     yield Test('api', [], alone=api.test, models=MICRO, groups='root')
     yield Test('root-debian', [], alone=root_debian.test, models=MICRO, groups='root')
+    yield Test('package', [], alone=package.test, models=MICRO, groups='root')
     yield Test('root-mono', [], alone=root.refused, models=MONO, groups='root')
 
 
