@@ -57,19 +57,24 @@ char *copy_text(const char *text, size_t length)
 	return copy;
 }
 
+static char *vprint_text(const char *fmt, va_list args)
+{
+	char *out;
+
+	if (vasprintf(&out, fmt, args) >= 0)
+		return out;
+	complain("out of memory");
+	exit(STATUS_FAILED);
+}
+
 char *print_text(const char *fmt, ...)
 {
 	va_list args;
 	char *out;
-	int n;
 
 	va_start(args, fmt);
-	n = vasprintf(&out, fmt, args);
+	out = vprint_text(fmt, args);
 	va_end(args);
-	if (n < 0) {
-		complain("out of memory");
-		exit(STATUS_FAILED);
-	}
 	return out;
 }
 
@@ -89,16 +94,11 @@ void text_print(struct text *t, const char *fmt, ...)
 {
 	va_list args;
 	char *out;
-	int n;
 
 	va_start(args, fmt);
-	n = vasprintf(&out, fmt, args);
+	out = vprint_text(fmt, args);
 	va_end(args);
-	if (n < 0) {
-		complain("out of memory");
-		exit(STATUS_FAILED);
-	}
-	text_add(t, out, (size_t)n);
+	text_add(t, out, strlen(out));
 	free(out);
 }
 

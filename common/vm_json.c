@@ -15,13 +15,18 @@ static void add(struct json_object *o, const char *key, u64 value)
 	json_object_object_add(o, key, json_object_new_uint64(value));
 }
 
+static void add_text(struct json_object *o, const char *key, const char *text, size_t max)
+{
+	json_object_object_add(o, key, json_object_new_string_len(text, (int)strnlen(text, max)));
+}
+
 struct json_object *vm_json(const struct mezz_vm *vm)
 {
 	struct json_object *o = json_object_new_object(), *exits = json_object_new_object();
 
 	add(o, "id", vm->id);
-	json_object_object_add(o, "name", json_object_new_string(vm->name));
-	json_object_object_add(o, "state", json_object_new_string(vm_state_name(vm)));
+	add_text(o, "name", vm->name, sizeof(vm->name));
+	add_text(o, "state", vm_state_name(vm), sizeof(vm->name));
 	json_object_object_add(o, "root", json_object_new_boolean(vm->is_root));
 	json_object_object_add(o, "backend", json_object_new_boolean(vm->has_backend));
 	add(o, "vcpus", vm->vcpus);
@@ -44,8 +49,7 @@ struct json_object *host_json(const struct mezz_host *h)
 {
 	struct json_object *o = json_object_new_object();
 
-	json_object_object_add(o, "model",
-		json_object_new_string_len(h->model, (int)strnlen(h->model, sizeof(h->model))));
+	add_text(o, "model", h->model, sizeof(h->model));
 	add(o, "cpus", h->cpus);
 	add(o, "vm_cpus", h->vm_cpus);
 	add(o, "vms", h->vms);
