@@ -3,6 +3,7 @@
 // link: kernel/x86/svm/svm_emulator.c kernel/x86/svm/svm_event.c kernel/core/timer.c tests/unit/fake/arch.c
 #include "tests/unit/test.h"
 #include "kernel/core/timer.h"
+#include "kernel/vm/linear.h"
 #include "kernel/x86/regs.h"
 #include "kernel/x86/svm/svm.h"
 #include "kernel/x86/trap.h"
@@ -48,6 +49,46 @@ static bool window_is_open(void)
 {
 	return (vmcb.int_ctl & INT_CTL_IRQ) && (vmcb.intercept1 & INTERCEPT_VINTR) &&
 	       vmcb.int_vector == VECTOR_SPURIOUS;
+}
+
+static u8 code_page[PAGE_SIZE];
+static u64 asked; // the address that was looked up last
+static bool no_code;
+
+void svm_paging_get(const struct vcpu *v, struct hvm_paging *out)
+{
+	(void)v;
+	*out = (struct hvm_paging){.efer = EFER_LMA, .cs_attr = SEG_ATTR_L};
+}
+
+const u8 *linear_code_page(
+	struct vcpu *v, const struct hvm_paging *paging, u64 linear, struct page_fault *fault)
+{
+	(void)v;
+	(void)paging;
+	(void)fault;
+	asked = linear;
+	return no_code ? NULL : code_page;
+}
+
+// Nothing changes, whether there is code or not, and until the next beat it is not done again.
+TEST(the_byte_that_is_next_is_written_again)
+{
+	struct vcpu *v = fresh();
+
+	emulator_beats = 5;
+	for (unsigned i = 0; i < PAGE_SIZE; i++)
+		code_page[i] = (u8)i;
+	v->rip = 0xffffffff81000fff;
+	for (unsigned round = 0; round < 2; round++) {
+		no_code = round;
+		emulator_beats++;
+		emulator_retranslate(v);
+		CHECK_EQ(asked, 0xffffffff81000fff);
+		CHECK_EQ(svm.beats, emulator_beats);
+	}
+	for (unsigned i = 0; i < PAGE_SIZE; i++)
+		CHECK_EQ(code_page[i], (u8)i);
 }
 
 TEST(offered_until_delivered)

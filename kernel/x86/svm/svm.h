@@ -12,6 +12,7 @@ struct svm_vcpu {
 	bool nmi_masked;     // within an NMI handler: until its IRET is done
 	bool nmi_step;       // stepping over that IRET
 	u32 emulator;        // set of EMULATOR_*: what the next exit means on QEMU
+	u32 beats;           // of emulator_beats, when emulator_retranslate was called
 };
 
 // Per physical CPU.
@@ -94,7 +95,9 @@ enum {
 	EMULATOR_STEP = 16,  // which RFLAGS.TF shows
 };
 void emulator_offer(struct vcpu *v, u8 vector);
-void emulator_withdraw(struct vcpu *v); // nothing is on offer, for a reset
-void emulator_shadow(struct vcpu *v);   // about to enter the guest in an interrupt shadow
-void emulator_beat_start(void);         // on CPU 0
+void emulator_withdraw(struct vcpu *v);    // nothing is on offer, for a reset
+void emulator_shadow(struct vcpu *v);      // about to enter the guest in an interrupt shadow
+void emulator_beat_start(void);            // on CPU 0
+extern u32 emulator_beats;                 // so far
+void emulator_retranslate(struct vcpu *v); // after an exit, once for each beat
 void emulator_exit(struct vcpu *v); // after an exit, `emulator` being set; v->rip as at the entry

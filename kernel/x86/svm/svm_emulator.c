@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done about three faults of QEMU's TCG (7.2; docs/emulator.md), where the processor is that. Never on hardware.
+// What is done about four faults of QEMU's TCG (7.2; docs/emulator.md), where the processor is that. Never on hardware.
 //
 // It remembers the vector of an interrupt injected by EVENTINJ until the next exception or exit, and delivers it a
 // second time, whatever IF says, when one of its other threads kicks it before that. So an interrupt is offered as a
@@ -11,7 +11,13 @@
 //
 // And VMRUN with a virtual interrupt may lose a physical one that another thread raises. It is looked for after each exit
 // (svm.c); a guest that does not exit is interrupted now and then, by CPU 0, which runs no VM then.
+//
+// And what it has made of code may stay when the code is changed: a write has the translations of its place dropped, then changes memory,
+// and in between another thread translates what was there. A Linux that patches itself by way of INT3 then meets INT3 again and again, where
+// there is none. So at each of those beats a byte is written again that the guest is about to execute: who is in such a loop
+// leaves it after some.
 #include "kernel/core/timer.h"
+#include "kernel/vm/linear.h"
 #include "kernel/x86/regs.h"
 #include "kernel/x86/svm/svm.h"
 #include "kernel/x86/trap.h"
@@ -94,10 +100,31 @@ void emulator_exit(struct vcpu *v)
 	}
 }
 
+u32 emulator_beats;
+
+void emulator_retranslate(struct vcpu *v)
+{
+	struct page_fault fault;
+	struct hvm_paging p;
+	const u8 *page;
+	u64 linear;
+
+	svm_of(v)->beats = READ_ONCE(emulator_beats);
+	svm_paging_get(v, &p);
+	linear = linear_rip(v, &p);
+	page = linear_code_page(v, &p, linear, &fault);
+	if (page) // the byte that is there, whoever else writes
+		__asm__ volatile("lock orb $0, (%0)"
+				 :
+				 : "r"(page + linear % PAGE_SIZE)
+				 : "memory", "cc");
+}
+
 static void beat(struct timer *t)
 {
 	if (!svm_features.loses_interrupts)
 		return; // one CPU
+	WRITE_ONCE(emulator_beats, emulator_beats + 1);
 	for (u32 i = 1; i < pcpu_count; i++)
 		if (READ_ONCE(pcpus[i]->current))
 			arch_kick(pcpus[i]);

@@ -72,6 +72,13 @@ static void decode_exception(const struct vmcb *b, struct hvm_exit *out)
 	out->exception.error = (u32)b->exit_info1;
 }
 
+static void decode_interrupt(struct vcpu *v, struct hvm_exit *out)
+{
+	out->reason = EXIT_INTERRUPT;
+	if (svm_of(v)->beats != READ_ONCE(emulator_beats))
+		emulator_retranslate(v);
+}
+
 static void decode_special(struct vcpu *v, u32 code, struct hvm_exit *out)
 {
 	const struct vmcb *b = vmcb_of(v);
@@ -98,7 +105,7 @@ void svm_exit_decode(struct vcpu *v, struct hvm_exit *out)
 	else if (code == VMEXIT_IOIO)
 		decode_ioio(b, out);
 	else if (code == VMEXIT_INTR)
-		out->reason = EXIT_INTERRUPT;
+		decode_interrupt(v, out);
 	else
 		decode_special(v, code, out);
 }
