@@ -38,7 +38,13 @@ def says(shell, name, text):
     shell.run(f'n=0; until mezz vm console --once {name} | grep -q "{text}"; do n=$((n+1)); [ $n -lt 80 ] || exit; sleep 1; done')
 
 
+def answers(shell):
+    """mezzd has come up."""
+    shell.run('n=0; until [ -S /run/mezz/mezzd.sock ] || [ $n -ge 300 ]; do n=$((n+1)); sleep 0.2; done; [ $n -lt 300 ]')
+
+
 def lives(shell):
+    answers(shell)
     shell.run('mezz vm create /vms/vms.yaml')
     shell.says('mezz vm list', '^- +plain +off ')
     shell.says('mezz vm create /vms/vms.yaml', '^mezz: plain is defined already$', 1)
@@ -46,8 +52,9 @@ def lives(shell):
     check(states(shell) == {'root': 'running', 'plain': 'running', 'made': 'running'}, f'{states(shell)}')
     for name in ('plain', 'made'):
         says(shell, name, f'{name}# ')
-    shell.run("printf 'echo said $((6*7))\\n' | timeout 3 mezz vm console plain >/run/seen; grep -q 'said 42' /run/seen")
-    shell.run('killall -9 mezzd; sleep 3')
+    shell.run("printf 'echo said $((6*7))\\n' | timeout 8 mezz vm console plain >/run/seen; grep -q 'said 42' /run/seen")
+    shell.run('killall -9 mezzd; rm /run/mezz/mezzd.sock')
+    answers(shell)
     check(states(shell) == {'root': 'running', 'plain': 'running', 'made': 'running'}, f'{states(shell)}')
     shell.says('mezz vm delete made', '^mezz: made runs: expected to be stopped first$', 1)
     shell.run('mezz vm stop made')
