@@ -81,10 +81,8 @@ bool device_log(uint64_t position, struct mezz_log *log)
 
 int device_vm_line(uint64_t id, unsigned n, char *line, size_t size)
 {
-	int result = call(MEZZ_CALL_VM_LINE, id, n, line, size);
-
-	line[size - 1] = 0;
-	return result;
+	memset(line, 0, size); // the kernel gives the text and no end
+	return call(MEZZ_CALL_VM_LINE, id, n, line, size - 1);
 }
 
 int64_t device_create(const void *bundle, size_t size, char *message, size_t message_size)

@@ -6,11 +6,12 @@ import socket
 import time
 
 from disks import scratch
-from machine import Failure, Machine, debian
+from machine import Failure, Machine, debian, with_root
 
-# How QEMU is told of two such disks of the machine, and what the kernel calls the first and the second.
-KINDS = {'nvme': ('nvme,serial={1},drive={0}', 'nvme{}n1'), 'sata': ('ide-hd,bus=ide.{2},drive={0}', 'sata{}'),
-         'virtio': ('virtio-blk-pci,request-merging=off,drive={0}', 'vd{}')}
+# How QEMU is told of two such disks of the machine, and what they are called by mono's kernel, and by Linux.
+KINDS = {'nvme': ('nvme,serial={1},drive={0}', ('nvme0n1', 'nvme1n1'), ('nvme0n1', 'nvme1n1')),
+         'sata': ('ide-hd,bus=ide.{2},drive={0}', ('sata0', 'sata1'), ('sda', 'sdb')),
+         'virtio': ('virtio-blk-pci,request-merging=off,drive={0}', ('vd0', 'vd1'), ('vda', 'vdb'))}
 
 PLAIN = 'if=none,id=d0,format=raw,file={}'
 # Reads of sector 20000, writes of sector 24000 and all flushes fail.
@@ -27,9 +28,9 @@ WRITE = 'dd if=/dev/zero of=/dev/vda bs={} seek={} count={} oflag=direct {} 2>/d
 class Pair:
     """web on the disk d0, db on another one; both answer on their consoles."""
 
-    def __init__(self, machine, monitor, kind):
+    def __init__(self, machine, monitor, names):
         self.machine, self.monitor, self.asked = machine, monitor, {'web': 0, 'db': 0}
-        self.first, self.second = (KINDS[kind][1].format(i).split('n1')[0] for i in (0, 1))
+        self.first, self.second = (name.split('n1')[0] for name in names)
 
     def start(self, vm, command):
         self.machine.type(vm, command)
@@ -83,20 +84,22 @@ def must(good, what):
 
 def two_vms(kind, drive, script, words='', ends=None):
     """A machine with two such disks, the first on what `drive` describes for a file; then script(pair)."""
-    def test(build, _, folder):
+    def test(build, model, folder):
         path, other = scratch(folder), folder.parent.resolve() / f'{folder.name}-db.raw'
         monitor = folder.parent.resolve() / f'{folder.name}.qmp'
         other.write_bytes(bytes(64 << 20))
-        device, name = KINDS[kind]
+        device, *names = KINDS[kind]
+        names = names[model == 'micro']
         qemu = (f'-drive {drive.format(path)} -device {device.format("d0", "web", 0)} '
                 f'-drive if=none,id=d1,format=raw,file={other} -device {device.format("d1", "db", 1)} '
                 f'-qmp unix:{monitor},server=on,wait=off')
-        vms = [debian(vm, disks=f'[{{device: {name.format(i)}, mode: rw}}]') for i, vm in enumerate(('web', 'db'))]
-        machine = Machine(folder, build, 'mono', vms, ['--qemu-args', qemu, '--kernel-args', words], 240)
+        vms = [debian(vm, disks=f'[{{device: {name}, mode: rw}}]') for vm, name in zip(('web', 'db'), names)]
+        machine = Machine(folder, build, model, with_root(model, vms),
+                          ['--memory', '2GiB', '--qemu-args', qemu, '--kernel-args', words], 240)
         try:
             for vm in ('web', 'db'):
                 machine.expect(vm, f'^{vm} ready: ', 120)
-            script(Pair(machine, monitor, kind))
+            script(Pair(machine, monitor, names))
             for vm in ('web', 'db'):
                 if not machine.events(vm, ('poweroff', 'stopped')):
                     machine.type(vm, 'poweroff -f\n')

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import scripts
-from machine import Failure, Machine, debian, tiny
+from machine import Failure, Machine, debian, tiny, with_root
 
 SECONDS = 30
 PART = 16 << 20  # bytes of a partition
@@ -60,7 +60,7 @@ def script(m):
     return during
 
 
-def test(build, _, folder, seed):
+def test(build, model, folder, seed):
     path = folder.parent.resolve() / f'{folder.name}.raw'
     before = make_disk(path)
     image = folder.parent.resolve() / f'{folder.name}-image.raw'
@@ -70,7 +70,7 @@ def test(build, _, folder, seed):
            tiny('bad', 'ringstorm', cmdline=f'seed={seed} devices=4 seconds={SECONDS} wait', vcpus=2, nics=NIC % 3,
                 disks=f'[{{device: nvme0n1p2}}, {{image: {image}, mode: snapshot}}]')]
     qemu = f'-drive if=none,id=d0,format=raw,file={path} -device nvme,drive=d0,serial=shared'
-    machine = Machine(folder, build, 'mono', vms, ['--cpus', '2', '--qemu-args', qemu], 360)
+    machine = Machine(folder, build, model, with_root(model, vms), ['--cpus', '2', '--memory', '2GiB', '--qemu-args', qemu], 360)
     try:
         machine_script(machine)
         check_gaps(before, path.read_bytes())

@@ -5,6 +5,7 @@
 --repeat N NAME measures how often a test fails: each failure is kept with its logs and its kind."""
 import argparse
 import collections
+import os
 import pathlib
 import re
 import shlex
@@ -12,6 +13,7 @@ import shutil
 import sys
 import time
 
+import lanes
 import table
 from machine import Failure, Hang, Machine, with_root
 
@@ -94,20 +96,21 @@ def selected(args):
 
 
 def run_all(args):
-    passed, failed = 0, []
-    for test in selected(args):
-        for model in models_of(test, args):
-            start = time.monotonic()
-            folder = args.log / model / test.name
-            problem, kind = run_once(test, model, folder, args, args.seed)
-            took = time.monotonic() - start
-            if problem:
-                failed.append(f'{model} {test.name}')
-                print(f'FAIL {model} {test.name} ({took:.1f} s): {problem} [{kind}; {folder}]', flush=True)
-            else:
-                passed += 1
-                print(f'ok   {model} {test.name} ({took:.1f} s)', flush=True)
-    return passed, len(failed)
+    tests = [(test, model) for test in selected(args) for model in models_of(test, args)]
+    if args.jobs > 1 and len(tests) > 1:
+        return lanes.run_all(args, tests)
+    passed = 0
+    for test, model in tests:
+        start = time.monotonic()
+        folder = args.log / model / test.name
+        problem, kind = run_once(test, model, folder, args, args.seed)
+        took = time.monotonic() - start
+        if problem:
+            print(f'FAIL {model} {test.name} ({took:.1f} s): {problem} [{kind}; {folder}]', flush=True)
+        else:
+            passed += 1
+            print(f'ok   {model} {test.name} ({took:.1f} s)', flush=True)
+    return passed, len(tests) - passed
 
 
 def repeat(args):
@@ -141,6 +144,8 @@ def parse():
     p.add_argument('--build', type=pathlib.Path, default=HERE.parents[1] / 'build')
     p.add_argument('--log', type=pathlib.Path, help='folder for logs (BUILD/system)')
     p.add_argument('--slow', type=float, default=1.0, help='factor for all time-outs')
+    p.add_argument('--jobs', type=int, default=os.cpu_count(), metavar='N',
+                   help='run so many tests at a time (as many as there are CPUs), but those that measure time')
     p.add_argument('--repeat', type=int, metavar='N', help='run each test N times and count how it fails')
     p.add_argument('--seed', type=int, default=1, help='of tests that have one; --repeat counts on from it')
     p.add_argument('--mezz-args', type=shlex.split, default=[], help='more options for `mezz run`, in one string')
@@ -154,7 +159,7 @@ def main():
     args = parse()
     if args.list:
         for test in selected(args):
-            print(f'{test.name:24} {test.models:12} {test.groups}')
+            print(f'{test.name:24} {test.models:12} {test.groups:10} {test.why}'.rstrip())
         return 0
     passed, failed = repeat(args) if args.repeat else run_all(args)
     print(f'{passed} passed, {failed} failed')

@@ -184,10 +184,14 @@ def window(m, names, seconds=11, spinning=None):
     return {name: after[name] - before[name] for name in names}, (t1 - t0) * 1000
 
 
+def spin_points(m, name):
+    """What a VM's first busy loop had counted by which second."""
+    return {int(e): int(n) for e, n in re.findall(rb'^SPIN 0 (\d+) (\d+)$', m.log(name), re.M)}
+
+
 def spin_rates(m, names):
     """Work a second of each VM in the seconds in which all of them worked."""
-    points = {name: {int(e): int(n) for e, n in re.findall(rb'^SPIN \d+ (\d+) (\d+)$', m.log(name), re.M)}
-              for name in names}
+    points = {name: spin_points(m, name) for name in names}
     start, end = max(min(p) for p in points.values()), min(max(p) for p in points.values())
     check(end - start >= 10, f'the VMs worked together for {end - start} s only')
 
@@ -207,7 +211,8 @@ def shares(weights):
         rates = spin_rates(m, list(weights))
         for name, rate in rates.items():
             share = rate / sum(rates.values()) * weight / weights[name]
-            check(0.75 <= share <= 1.25, f'{name} did {share:.3f} of the work that its weight says ({text})')
+            check(0.75 <= share <= 1.25, f'{name} did {share:.3f} of the work that its weight says ({text}): '
+                  + '; '.join(f'{n} {spin_points(m, n)}' for n in weights))
         leave(m)
     return script
 
