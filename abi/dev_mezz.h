@@ -20,9 +20,10 @@ _Static_assert(sizeof(struct mezz_ioctl) == 40, "in the number below");
 
 #define MEZZ_IOCTL 0x40284d00u // _IOW('M', 0, struct mezz_ioctl)
 
-// This open file becomes the back-end of the VM, until it is closed and nothing is mapped of it any more: it may call for this
-// VM's devices only (MEZZ_CALL_DEVICE_* but DEVICE_ADD; EPERM else). `events` is an eventfd, which is signalled when bells of the VM
-// ring. EBUSY: the VM has a back-end, or the file is one; ENOENT: no such VM.
+// This open file becomes the back-end of the VM, until it is closed, nothing is mapped of it any more, and nobody holds a page of
+// the VM that was mapped (a pipe, a disk's request). It may call for this VM's devices only (MEZZ_CALL_DEVICE_* but DEVICE_ADD;
+// EPERM else). `events` is an eventfd, which is signalled when bells of the VM ring. EBUSY: the VM has a back-end, or the file is
+// one; ENOENT: no such VM.
 struct mezz_attach {
 	u64 vm;
 	s32 events;

@@ -5,12 +5,15 @@
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "mezz.h"
 
 #define BLOCK (2ull << 20)
+#define PAUSE 10 /* ms between two looks at memory that is held */
 
 /* What stays of a VM while it lives, whatever becomes of its back-ends. */
 struct vm {
@@ -23,12 +26,18 @@ struct vm {
 
 /* Of an attached file. */
 struct backend {
+	struct list_head link; /* of `leaving` */
 	struct vm *vm;
 	struct eventfd_ctx *events;
+	struct mezz_lent lent;
 };
 
+static void look_again(struct work_struct *unused);
+
 static LIST_HEAD(vms);
-static DEFINE_MUTEX(lock); /* the list, and who is attached */
+static LIST_HEAD(leaving); /* their files are closed; somebody holds memory of their VMs */
+static DEFINE_MUTEX(lock); /* the lists, and who is attached */
+static DECLARE_DELAYED_WORK(looks, look_again);
 
 static void vm_free(struct vm *vm)
 {
@@ -96,6 +105,7 @@ static long attach(struct backend *b, u32 id)
 	vm_renew(vm, serial);
 	vm->in_use = true;
 	b->vm = vm;
+	mezz_lent_init(&b->lent);
 	return 0;
 }
 
@@ -137,30 +147,70 @@ long mezz_backend_attach(struct file *file, const struct mezz_attach *a)
 	return err;
 }
 
-/* The last reference has gone, and with it all mappings: the process touches nothing of the VM any more. */
+/* Nobody touches anything of the VM any more. */
+static void leave(struct backend *b)
+{
+	struct vm *vm = b->vm;
+
+	mezz_call(MEZZ_CALL_DETACH, vm->id, 0, NULL, 0);
+	vm->in_use = false;
+	if (READ_ONCE(((struct mezz_bells *)vm->state)->vm) & MEZZ_BELL_END)
+		vm_free(vm);
+	mezz_lent_destroy(&b->lent);
+	kfree(b);
+}
+
+/* The state, too: VMs that get this id later have it. */
+static bool is_held(struct backend *b)
+{
+	return mezz_lent_is_held(&b->lent) ||
+	       mezz_pages_held(PHYS_PFN(virt_to_phys(b->vm->state)), MEZZ_STATE_SIZE / PAGE_SIZE);
+}
+
+/* Until then the VM has a back-end, and its memory stays its own. */
+static void look_again(struct work_struct *unused)
+{
+	struct backend *b, *next;
+
+	mutex_lock(&lock);
+	list_for_each_entry_safe(b, next, &leaving, link)
+	{
+		if (is_held(b))
+			continue;
+		list_del(&b->link);
+		leave(b);
+		module_put(THIS_MODULE); /* mezz_backends_free waits for this function */
+	}
+	if (!list_empty(&leaving))
+		schedule_delayed_work(&looks, msecs_to_jiffies(PAUSE));
+	mutex_unlock(&lock);
+}
+
+/* The last reference has gone, and with it all mappings: the process touches nothing of the VM, unless it holds pages otherwise. */
 void mezz_backend_detach(struct file *file)
 {
 	struct backend *b = file->private_data;
-	struct vm *vm;
 
 	if (!b)
 		return;
 	mutex_lock(&lock);
-	vm = b->vm;
-	mezz_call(MEZZ_CALL_DETACH, vm->id, 0, NULL, 0);
-	mezz_events_set(vm->id, NULL);
-	vm->in_use = false;
-	if (READ_ONCE(((struct mezz_bells *)vm->state)->vm) & MEZZ_BELL_END)
-		vm_free(vm);
-	mutex_unlock(&lock);
+	mezz_events_set(b->vm->id, NULL);
 	eventfd_ctx_put(b->events);
-	kfree(b);
+	if (is_held(b)) {
+		__module_get(THIS_MODULE);
+		list_add(&b->link, &leaving);
+		schedule_delayed_work(&looks, msecs_to_jiffies(PAUSE));
+	} else {
+		leave(b);
+	}
+	mutex_unlock(&lock);
 }
 
 void mezz_backends_free(void)
 {
 	struct vm *vm, *next;
 
+	cancel_delayed_work_sync(&looks);
 	list_for_each_entry_safe(vm, next, &vms, link) vm_free(vm);
 }
 
@@ -217,12 +267,17 @@ static vm_fault_t memory_fault(struct vm_fault *vmf)
 	struct backend *b = backend_of(vmf->vma->vm_file);
 	u64 gpa = (u64)vmf->pgoff << PAGE_SHIFT;
 	long at = mezz_call(MEZZ_CALL_MAP, b->vm->id, gpa, NULL, 0);
+	u64 size = at & MEZZ_MAP_BLOCK ? BLOCK : PAGE_SIZE;
 
 	if (at < 0)
 		return VM_FAULT_SIGBUS;
-	if (at & MEZZ_MAP_BLOCK)
-		return insert_block(vmf->vma, vmf->address, gpa, at & ~MEZZ_MAP_BLOCK);
-	return insert_page(vmf->vma, vmf->address, at);
+	at &= ~MEZZ_MAP_BLOCK;
+	if (!mezz_page(at))
+		return VM_FAULT_SIGBUS;
+	if (mezz_lent_note(&b->lent, at, size))
+		return VM_FAULT_OOM;
+	return size == BLOCK ? insert_block(vmf->vma, vmf->address, gpa, at)
+			     : insert_page(vmf->vma, vmf->address, at);
 }
 
 static const struct vm_operations_struct memory_operations = {

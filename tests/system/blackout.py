@@ -185,15 +185,15 @@ def kill(machine):
 LOAD = 'for m in $(cat /etc/modules.disk); do insmod $m 2>/dev/null; done; mkdir -p /mnt; echo loaded $((6*7))'
 
 
-def live(build, folder, device, disk, initrd, chance, seed, base, model='mono', during=None):
+def live(build, folder, device, disk, initrd, chance, seed, base, model='mono', during=None, root=None, options=()):
     """Boots, writes, is killed, after during(machine) has done its worst. What was said to be safe until then."""
     server = nbd.Server(disk)
     name = next(n for d, n in NAMES.items() if device.startswith(d))
     drive = f'-drive if=none,id=d0,format=raw,file=nbd://127.0.0.1:{server.port} -device {device},drive=d0'
     vm = debian('web', vcpus=2, disks=f'[{{device: {name}, mode: rw}}]')
     vm.keys['initrd'] = initrd
-    roots = [RootVM('shell')] if model == 'micro' else []
-    machine = Machine(folder / 'machine', build, model, [*roots, vm], ['--memory', '2GiB', '--qemu-args', drive], 400 if during else 120)
+    roots = [root or RootVM('shell')] if model == 'micro' else []
+    machine = Machine(folder / 'machine', build, model, [*roots, vm], ['--memory', '2GiB', *options, '--qemu-args', drive], 400 if during else 120)
     unfinished = []
     try:
         ready(machine, 'web')
@@ -218,7 +218,7 @@ def live(build, folder, device, disk, initrd, chance, seed, base, model='mono', 
         disk.lose_power(unfinished)
 
 
-def lives(build, folder, device, count, seed, lies=False, model='mono', during=None):
+def lives(build, folder, device, count, seed, lies=False, model='mono', during=None, **machine):
     """So many lives of one disk, each ended by a loss of power; what was checked in all."""
     chance, initrd = random.Random(seed), folder.resolve() / 'initrd'
     initrd.write_bytes((build / 'debian/cloud/initrd').read_bytes() + make_extra(folder))
@@ -226,7 +226,7 @@ def lives(build, folder, device, count, seed, lies=False, model='mono', during=N
     for life in range(count):
         base, guests_seed = STEP * life, chance.getrandbits(32)
         disk = nbd.Disk(image, chance.getrandbits(32), lies, whole=AREA)  # ext4's superblock of two sectors must not be torn
-        records = live(build, folder, device, disk, initrd, chance, guests_seed, base, model, during)
+        records = live(build, folder, device, disk, initrd, chance, guests_seed, base, model, during, **machine)
         after, safe = bytes(disk.safe), 0
         for worker in range(WORKERS):
             safe += check_raw(after, image, guests_seed, base, worker, records.get(('R', worker), base))

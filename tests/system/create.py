@@ -24,25 +24,36 @@ def make_bundle(build, folder, name, *vms):
     run_tool(build / 'mezz', 'bundle', '-o', folder / 'tree' / name, config)
 
 
+def make_program(tree, name, *sources):
+    """A program of C for the root VM."""
+    top = Path(__file__).resolve().parents[2]
+    (tree / 'bin').mkdir(parents=True, exist_ok=True)
+    run_tool('cc', '-std=gnu17', '-O1', '-static', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-I', top, '-o', tree / 'bin' / name,
+             *(top / source for source in sources))
+    run_tool('strip', tree / 'bin' / name)
+
+
+def pack_initrd(build, folder):
+    """That of root VMs, and behind it what is in the folder's tree."""
+    tree, initrd = folder / 'tree', folder / 'initrd'
+    names = ''.join(f'{p.relative_to(tree)}\n' for p in sorted(tree.rglob('*')))
+    more = subprocess.run(['cpio', '-o', '-H', 'newc', '-R', '0:0', '--quiet'], input=names.encode(), cwd=tree, capture_output=True, check=True)
+    initrd.write_bytes((build / 'root/initrd').read_bytes() + more.stdout)
+    shutil.rmtree(tree)
+    return initrd.resolve()
+
+
 def make_initrd(build, folder):
-    """That of root VMs, and behind it the program and the bundles."""
-    tree, top = folder / 'tree', Path(__file__).resolve().parents[2]
+    """With the program and the bundles."""
+    tree = folder / 'tree'
     shutil.rmtree(tree, ignore_errors=True)
-    (tree / 'bin').mkdir(parents=True)
-    run_tool('cc', '-std=gnu17', '-O1', '-static', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-I', top, '-o', tree / 'bin/create',
-             *(top / source for source in SOURCES))
-    run_tool('strip', tree / 'bin/create')
+    make_program(tree, 'create', *SOURCES)
     (folder / 'image').write_bytes(IMAGE)
     make_bundle(build, folder, 'debian', debian('made', disks=f'[{{image: {folder.resolve()}/image, mode: ro}}]'))
     make_bundle(build, folder, 'tiny', tiny('tiny', 'hello'))
     make_bundle(build, folder, 'two', tiny('one', 'hello'), tiny('two', 'hello'))
     make_bundle(build, folder, 'huge', tiny('huge', 'hello', memory='64GiB'))
-    names = ''.join(f'{p.relative_to(tree)}\n' for p in sorted(tree.rglob('*')))
-    more = subprocess.run(['cpio', '-o', '-H', 'newc', '-R', '0:0', '--quiet'], input=names.encode(), cwd=tree, capture_output=True, check=True)
-    initrd = folder / 'initrd'
-    initrd.write_bytes((build / 'root/initrd').read_bytes() + more.stdout)
-    shutil.rmtree(tree)
-    return initrd.resolve()
+    return pack_initrd(build, folder)
 
 
 def free(shell):

@@ -12,12 +12,12 @@ class Shell:
     def __init__(self, machine):
         self.machine, self.n = machine, 0
 
-    def run(self, words, status=0):
+    def run(self, words, status=0, seconds=90):
         """What the command printed, on either output."""
         self.n += 1
         n = self.n
         self.machine.type('root', f'echo "<""{n}"; {words} 2>&1; echo ">{n} $?"\n')
-        found = self.machine.expect('root', rf'^<{n}\r?\n((?:.*\r?\n)*?)(.*)>{n} (\d+)\r?$', 90)
+        found = self.machine.expect('root', rf'^<{n}\r?\n((?:.*\r?\n)*?)(.*)>{n} (\d+)\r?$', seconds)
         text = (found[1] + found[2]).decode(errors='replace').replace('\r', '')
         if int(found[3]) != status:
             raise Failure(f'`{words}` ended with {int(found[3])} instead of {status}: {text}')

@@ -11,6 +11,7 @@ import create
 import disks
 import faults
 import firmware
+import fuzz_backend
 import hostile
 import hostile_io
 import iommu
@@ -299,6 +300,7 @@ def roots():
 def backends():
     """Back-ends in the root VM, and mezzd, killed at any moment: `--repeat 5 backend-killed` is a hundred times."""
     yield Test('backend-killed', [], alone=backends_of.killed('mezz-backend', 20), seeded=True, **ROOT, quiet=True, groups='root')
+    yield Test('fuzz-backend', [], alone=fuzz_backend.test, seeded=True, **ROOT, groups='root')
     yield Test('mezzd-killed', [], alone=backends_of.killed('mezzd', 10), seeded=True, **ROOT, quiet=True, groups='root')
 
 
