@@ -229,7 +229,7 @@ struct mezz_bells {
 	// each.
 	u64 rest;
 };
-#define MEZZ_BELL_REST  (1ull << 62)
+#define MEZZ_BELL_REST  (1ull << 62) // a vcpu is about to sleep, of which `rest` asked to tell
 #define MEZZ_BELL_STATE (1ull << 63) // the device's state has changed
 #define MEZZ_BELL_END   1ull         // the VM has ended: the back-end shall go
 
