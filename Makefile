@@ -46,7 +46,7 @@ HOT     := kernel/x86/svm/svm.c kernel/x86/svm/svm_exit.c \
 	   kernel/vm/run% kernel/vm/exits% kernel/vm/skip% kernel/vm/cpuid% kernel/vm/gmap.c \
 	   devices/virtio_net% kernel/mono/nic% kernel/mono/uplink.c net/% drivers/net.c \
 	   drivers/e1000e/e1000e.c drivers/virtio/virtio_nic.c drivers/virtio/vring.c \
-	   devices/virtio_blk% kernel/mono/disk.c kernel/mono/disk_% drivers/block.c drivers/block_hot.c drivers/block_piece.c \
+	   devices/virtio_blk% devices/virtio_pace.c kernel/mono/disk.c kernel/mono/disk_% drivers/block.c drivers/block_hot.c drivers/block_piece.c \
 	   drivers/nvme/nvme_io.c drivers/nvme/nvme_ring.c
 optimize = $(if $(DEBUG),-Og,$(if $(filter $(HOT),$(1)),-O2,$(SMALL)))
 KLDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--gc-sections \
@@ -120,7 +120,7 @@ $(BUILD)/mezzd: $(MEZZDSRC:%.c=$(BUILD)/host/%.o)
 BCFLAGS := $(HCFLAGS) -Wconversion -fPIE -fno-strict-aliasing -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	   $(if $(findstring clang,$(HOSTCC)),,-fstack-clash-protection -fcf-protection)
 BACKEND := $(sort $(wildcard backend/*.c devices/host_linux/*.c devices/virtio_blk*.c devices/virtio_net*.c)) common/tap.c \
-	   devices/virtio.c devices/virtio_rng.c devices/virtqueue.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c \
+	   devices/virtio.c devices/virtio_pace.c devices/virtio_rng.c devices/virtqueue.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c \
 	   $(patsubst %,net/%.c,bucket checksum config frame offload stations switch vlan)
 
 $(BUILD)/backend/%.o: %.c Makefile

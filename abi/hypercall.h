@@ -225,7 +225,11 @@ enum mezz_device_op {
 struct mezz_bells {
 	u64 device[MEZZ_SLOTS]; // a bit for each queue, and MEZZ_BELL_STATE
 	u64 vm;                 // MEZZ_BELL_END
+	// Set of slots, the back-end's: when a vcpu of the VM is about to sleep, the kernel takes them, and rings MEZZ_BELL_REST of
+	// each.
+	u64 rest;
 };
+#define MEZZ_BELL_REST  (1ull << 62) // a vcpu is about to sleep, of which `rest` asked to tell
 #define MEZZ_BELL_STATE (1ull << 63) // the device's state has changed
 #define MEZZ_BELL_END   1ull         // the VM has ended: the back-end shall go
 

@@ -133,6 +133,8 @@ int device_bells(struct device *d, u64 bells)
 	for (unsigned i = 0; i < d->virtio->queues && !err; i++)
 		if (bells >> i & 1)
 			virtio_notify(d->virtio, i);
+	if (bells & MEZZ_BELL_REST && !err && d->card)
+		virtio_net_rest(d->card);
 	return err;
 }
 

@@ -194,6 +194,7 @@ static bool add_card(struct backend *b, unsigned n)
 		close(fd);
 		return say("nic %u: %s", n, why);
 	}
+	host_net_set_rest(net, &b->bells->rest, BIT(slot));
 	b->device[slot] = device_card(b->link, &b->host, slot, net, &b->plan.card[n],
 		b->plan.card_pairs, b->state->log[STATE_DISKS + n], &b->state->kept[n]);
 	return b->device[slot] || say("out of memory");

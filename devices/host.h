@@ -87,6 +87,10 @@ struct net_frame;
 // host copies what it keeps: what its segments name is guest memory. Frames may be dropped, as on any network.
 void host_net_send(struct host_net *n, const struct net_frame *f);
 
+// May the card ask its driver to notify of several frames together? While this is on, the host calls virtio_net_rest once, when a
+// vcpu of the guest is about to sleep. false: it cannot tell, and the driver is to notify of each. Must not call back.
+bool host_net_rest(struct host_net *n, bool on);
+
 // The card had no room for a frame (virtio_net_receive), and may have some now. Must not call back.
 void host_net_room(struct host_net *n);
 

@@ -116,7 +116,7 @@ static bool request_take(struct virtio_blk *b, unsigned i)
 	s = slot_take(b);
 	s->head = c.head;
 	s->queue = (u16)i;
-	virtio_blk_pace_took(&b->pace[i]);
+	virtio_pace_took(&b->pace[i]);
 	virtqueue_next(q);
 	switch (virtio_blk_parse(b, s, q, &c, &answer)) {
 	case VIRTIO_BLK_SUBMIT:
@@ -163,9 +163,9 @@ static void queue_look(struct virtio_blk *b, unsigned i, bool sleeps)
 	u16 n = virtqueue_available(&b->queue[i]);
 
 	if (sleeps)
-		virtio_blk_pace_slept(&b->pace[i], n);
+		virtio_pace_slept(&b->pace[i], n);
 	else
-		virtio_blk_pace_late(&b->pace[i], n);
+		virtio_pace_late(&b->pace[i], n);
 	if (sleeps && !n && b->in_flight)
 		return;
 	b->unasked &= ~(1u << i);
@@ -247,7 +247,7 @@ static void blk_notify(struct virtio_device *d, unsigned queue)
 	struct virtio_blk *b = blk_of(d);
 
 	if (queue_goal(b, queue) == 1 || b->unasked & 1u << queue)
-		virtio_blk_pace_reached(&b->pace[queue]);
+		virtio_pace_reached(&b->pace[queue]);
 	b->waiting |= 1u << queue;
 	serve(b);
 }
@@ -310,7 +310,7 @@ static void blk_reset(struct virtio_device *d)
 	b->waiting = b->used = b->unasked = b->aged = 0;
 	look_later(b);
 	for (unsigned i = 0; i < d->queues; i++)
-		virtio_blk_pace_reset(&b->pace[i]);
+		virtio_pace_reset(&b->pace[i], VIRTIO_BLK_GOAL_MAX, VIRTIO_BLK_PATIENCE);
 	d->resetting = true;
 	if (b->in_flight)
 		host_block_cancel(b->store);
@@ -412,7 +412,7 @@ void virtio_blk_init(
 		slot_free(&b->slot[i]);
 	}
 	for (unsigned i = 0; i < queues; i++)
-		virtio_blk_pace_reset(&b->pace[i]);
+		virtio_pace_reset(&b->pace[i], VIRTIO_BLK_GOAL_MAX, VIRTIO_BLK_PATIENCE);
 	virtio_init(&b->dev);
 	host_timer_init(h, &b->later, blk_later);
 	host_timer_init(h, &b->look, blk_look);

@@ -9,12 +9,12 @@
 // Without VIRTIO_BLK_F_FLUSH negotiated each write is flushed before it is given back (5.2.6.2).
 //
 // Before a store that is done at once the driver is asked to notify of several requests together, if it has several
-// (virtio_blk_pace.h). The others are seen when the vcpu of the queue is about to sleep (queue i is taken to be
+// (virtio_pace.h). The others are seen when the vcpu of the queue is about to sleep (queue i is taken to be
 // that of vcpu i, as drivers have it), and by a timer.
 #pragma once
 
 #include "devices/virtio.h"
-#include "devices/virtio_blk_pace.h"
+#include "devices/virtio_pace.h"
 
 #define VIRTIO_BLK_QUEUES       16u // at most
 #define VIRTIO_BLK_QUEUE_SIZE   256u
@@ -24,6 +24,8 @@
 #define VIRTIO_BLK_SEGMENT_MAX  (1u << 20) // bytes of a segment, as the driver is told
 #define VIRTIO_BLK_SECTOR       512u
 #define VIRTIO_BLK_SECTOR_SHIFT 9
+#define VIRTIO_BLK_GOAL_MAX     32u       // requests of which a driver notifies together
+#define VIRTIO_BLK_PATIENCE     32u       // notifications between two trials of more
 #define VIRTIO_BLK_LOOK_NS      100000ull // a request waits less than twice as long to be seen
 
 // Features (5.2.3).
@@ -103,7 +105,7 @@ struct virtio_blk {
 	u32 aged;    // of them, those that were so all the time since the timer went off
 	struct host_timer look; // looks at the aged ones,
 	struct host_rest rest;  // as this at all when a vcpu is about to sleep
-	struct virtio_blk_pace pace[VIRTIO_BLK_QUEUES];
+	struct virtio_pace pace[VIRTIO_BLK_QUEUES];
 	struct virtqueue queue[VIRTIO_BLK_QUEUES];
 	struct virtio_blk_slot slot[VIRTIO_BLK_SLOTS];
 };

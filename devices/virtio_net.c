@@ -35,9 +35,9 @@ static bool has_control(const struct virtio_net *n)
 	return n->dev.accepted & VIRTIO_NET_F_CTRL_VQ;
 }
 
-static void transmit(struct virtio_net *n, unsigned pair)
+static void transmit(struct virtio_net *n, unsigned pair, bool notified)
 {
-	if (virtio_net_transmit(n, pair))
+	if (notified ? virtio_net_notified(n, pair) : virtio_net_transmit(n, pair))
 		host_timer_set(&n->later, VIRTIO_NET_PAUSE_NS);
 }
 
@@ -45,7 +45,7 @@ static void transmit_all(struct virtio_net *n)
 {
 	for (unsigned i = 0; i < n->pairs; i++)
 		if (2 * i + 1 != virtio_net_control_queue(n) && n->queue[2 * i + 1].s.enabled)
-			transmit(n, i);
+			transmit(n, i, false);
 }
 
 static void net_start(struct virtio_device *d)
@@ -62,16 +62,28 @@ static void net_start(struct virtio_device *d)
 	host_net_room(n->net);
 }
 
+static void paces_reset(struct virtio_net *n)
+{
+	for (unsigned i = 0; i < n->pairs; i++)
+		for (unsigned k = 0; k < ARRAY_SIZE(n->pace[i]); k++)
+			virtio_pace_reset(&n->pace[i][k], VIRTIO_NET_GOAL, VIRTIO_NET_TRIAL);
+}
+
 static void net_reset(struct virtio_device *d)
 {
 	struct virtio_net *n = virtio_net_of(d);
 
 	host_timer_cancel(&n->later);
 	host_timer_cancel(&n->tell);
+	host_timer_cancel(&n->look);
+	host_net_rest(n->net, false);
+	memset(n->paced, 0, sizeof(n->paced));
+	paces_reset(n);
 	n->active_pairs = 1;
 	memset(n->held, 0, sizeof(n->held));
 	memset(n->starved, 0, sizeof(n->starved));
 	memset(n->flow, 0, sizeof(n->flow));
+	n->ahead.chains = n->last_pair = 0;
 	virtio_net_filter_reset(n);
 	host_net_room(n->net); // what waits there goes nowhere now
 }
@@ -94,7 +106,7 @@ static void net_notify(struct virtio_device *d, unsigned queue)
 	else if (queue / 2 >= n->pairs)
 		return;
 	else if (queue % 2)
-		transmit(n, queue / 2);
+		transmit(n, queue / 2, true);
 	else
 		buffers_came(n, queue / 2);
 }
@@ -154,6 +166,29 @@ static void net_tell(struct host_timer *t)
 	virtio_check(&n->dev);
 }
 
+static void look(struct virtio_net *n, bool sleeps)
+{
+	u32 found;
+
+	if (!virtio_running(&n->dev))
+		return;
+	found = virtio_net_look(n, sleeps);
+	for (unsigned i = 0; i < n->pairs; i++)
+		if (found >> i & 1)
+			transmit(n, i, false);
+	virtio_check(&n->dev);
+}
+
+static void net_look(struct host_timer *t)
+{
+	look(container_of(t, struct virtio_net, look), false);
+}
+
+void virtio_net_rest(struct virtio_net *n)
+{
+	look(n, true);
+}
+
 void virtio_net_set_link(struct virtio_net *n, bool up)
 {
 	if (n->link == up)
@@ -174,6 +209,7 @@ void virtio_net_init(struct virtio_net *n, struct host *h, struct host_net *net,
 	n->link = true;
 	memcpy(n->addr, addr, NET_ADDR);
 	virtio_net_filter_reset(n);
+	paces_reset(n);
 	n->dev.ops = &net_ops;
 	n->dev.host = h;
 	n->dev.queue = n->queue;
@@ -183,12 +219,14 @@ void virtio_net_init(struct virtio_net *n, struct host *h, struct host_net *net,
 	virtio_init(&n->dev);
 	host_timer_init(h, &n->later, net_later);
 	host_timer_init(h, &n->tell, net_tell);
+	host_timer_init(h, &n->look, net_look);
 }
 
 void virtio_net_destroy(struct virtio_net *n)
 {
 	host_timer_destroy(&n->later);
 	host_timer_destroy(&n->tell);
+	host_timer_destroy(&n->look);
 }
 
 // ---------------------------------------------------------------- save and restore

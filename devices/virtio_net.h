@@ -8,6 +8,7 @@
 #pragma once
 
 #include "devices/virtio.h"
+#include "devices/virtio_pace.h"
 #include "net/offload.h"
 
 #define VIRTIO_NET_QUEUE 256u // entries of each queue
@@ -24,6 +25,10 @@
 	16u // frames that were sent, of which the driver was not told, at most ...
 #define VIRTIO_NET_HELD    (64u << 10) // ... or so many bytes, or
 #define VIRTIO_NET_TELL_NS 500000ull   // one to two of these
+#define VIRTIO_NET_GOAL    16u         // frames of which a driver notifies together, ...
+#define VIRTIO_NET_LARGE   8192u       // ... if each is so large, or answers to so many bytes
+#define VIRTIO_NET_TRIAL   4u          // notifications between two trials of more
+#define VIRTIO_NET_LOOK_NS 250000ull   // a frame waits no longer to be seen
 
 #define VIRTIO_NET_F_CSUM          BIT(0)
 #define VIRTIO_NET_F_GUEST_CSUM    BIT(1)
@@ -42,6 +47,25 @@
 #define VIRTIO_NET_F_CTRL_RX_EXTRA BIT(20)
 #define VIRTIO_NET_F_MQ            BIT(22)
 #define VIRTIO_NET_F_CTRL_MAC_ADDR BIT(23)
+
+// A piece of the guest's memory for the host to fill.
+struct virtio_net_piece {
+	u8 *at;
+	u32 len;
+	u32 chain; // of which one it is
+};
+
+#define VIRTIO_NET_PLACES 128u // pieces of a frame at most
+
+// Chains of a receive queue that were looked at before there was a frame for them, from the oldest available one on.
+struct virtio_net_ahead {
+	u32 pair;
+	u32 chains, pieces;
+	u32 bytes; // of all
+	u16 head[VIRTIO_NET_MERGE];
+	u32 len[VIRTIO_NET_MERGE];
+	struct virtio_net_piece piece[VIRTIO_NET_PLACES];
+};
 
 // Which frames the driver wants (5.1.6.5.1); after a reset all, until it says otherwise.
 struct virtio_net_filter {
@@ -67,7 +91,7 @@ struct virtio_net {
 	struct virtio_net_kept *kept; // NULL: nowhere
 	struct virtqueue
 		queue[2 * VIRTIO_NET_PAIRS + 1]; // receive, transmit, receive, ..., control
-	struct host_timer later, tell;
+	struct host_timer later, tell, look;
 	u8 addr[NET_ADDR];
 	u16 pairs;        // that there are
 	u16 active_pairs; // that the driver uses
@@ -75,9 +99,15 @@ struct virtio_net {
 	bool starved[VIRTIO_NET_PAIRS]; // the host waits for buffers in the pair's receive queue
 	u32 held[VIRTIO_NET_PAIRS];     // bytes sent of which the driver may have to be told
 	u32 sends, sends_seen;          // calls of virtio_net_transmit; when `tell` last looked
+	u32 received;                   // bytes, since the last one
+	struct virtio_pace pace[VIRTIO_NET_PAIRS][2]; // of large frames to send, and of answers
+	struct virtio_pace *paced
+		[VIRTIO_NET_PAIRS]; // the one by which the driver was asked to notify of several; NULL: of each
 	struct virtio_net_filter filter;
 	u8 flow[VIRTIO_NET_FLOWS]; // the pair that sent the flow last
-	u64 dropped_bad;           // frames from the guest that were nonsense
+	u32 last_pair;             // that got a frame
+	struct virtio_net_ahead ahead;
+	u64 dropped_bad; // frames from the guest that were nonsense
 	// Of the chain in hand.
 	struct host_segment seg[VIRTIO_NET_QUEUE], first[VIRTIO_NET_QUEUE];
 	struct net_segment piece[VIRTIO_NET_PIECES];
@@ -97,8 +127,19 @@ enum virtio_net_taken {
 // *packet: how many packets of it were taken already; 0 for a new frame.
 enum virtio_net_taken virtio_net_receive(
 	struct virtio_net *n, const struct net_frame *f, u32 *packet);
+// For a host that reads a frame straight into the guest's memory: where the bytes behind the first NET_HEAD go, of the longest
+// frame. Returns how many pieces there are, 0: there is no room for such a frame. What is put there harms nobody, but the guest may
+// see it, whatever becomes of the frame. Valid until the next entry of the device.
+u32 virtio_net_place(struct virtio_net *n, struct virtio_net_piece piece[VIRTIO_NET_PLACES]);
+// As virtio_net_receive, for a frame whose rest was put there. false: it has to be copied from there, checked again, and given to
+// virtio_net_receive.
+bool virtio_net_receive_placed(struct virtio_net *n, const struct net_frame *f);
+
 // After a batch of virtio_net_receive: interrupts, and what virtio_check does.
 void virtio_net_receive_end(struct virtio_net *n);
+
+// A vcpu of the guest is about to sleep (host_net_rest).
+void virtio_net_rest(struct virtio_net *n);
 
 // The link goes up or down; the driver is told.
 void virtio_net_set_link(struct virtio_net *n, bool up);
@@ -142,6 +183,10 @@ bool virtio_net_filter_wants(const struct virtio_net *n, u64 dst);
 void virtio_net_keep(struct virtio_net *n); // what a command has set
 // Sends what is in the pair's transmit queue; true: not all, as a call has its share.
 bool virtio_net_transmit(struct virtio_net *n, unsigned pair); // virtio_net_tx.c
+bool virtio_net_notified(
+	struct virtio_net *n, unsigned pair); // likewise; the driver has notified of them
+// Looks for frames of which no driver was to notify; the set of pairs that have some. sleeps: the guest does.
+u32 virtio_net_look(struct virtio_net *n, bool sleeps);
 void virtio_net_tell(struct virtio_net *n); // of all frames that were sent, if it wants to know
 unsigned virtio_net_flow(
 	const u8 *head, u32 len); // a number for both directions of a flow, below VIRTIO_NET_FLOWS

@@ -21,6 +21,15 @@ static bool offload_passes(const struct virtio_net *n, const struct net_offload 
 	       (type == NET_GSO_TCPV6 && f & VIRTIO_NET_F_GUEST_TSO6);
 }
 
+static struct net_offload offload_told(const struct virtio_net *n, const struct net_frame *f)
+{
+	struct net_offload o = f->offload;
+
+	if (!(n->dev.accepted & VIRTIO_NET_F_GUEST_CSUM))
+		o.flags &= (u8)~NET_DATA_VALID;
+	return o;
+}
+
 // A packet with its header, as bytes from 0 to `length`.
 struct message {
 	struct virtio_net_header header;
@@ -84,6 +93,7 @@ static enum written message_write(
 		max = n->dev.accepted & VIRTIO_NET_F_MRG_RXBUF ? VIRTIO_NET_MERGE : 1;
 	u32 done = 0, chains = 0;
 
+	n->ahead.chains = 0;
 	do {
 		if (chains == max || !virtqueue_peek(q, c)) {
 			q->s.next_avail = begin;
@@ -139,25 +149,172 @@ static enum virtio_net_taken packets_receive(
 	return VIRTIO_NET_TAKEN;
 }
 
+// *pair: the queue that gets it.
+static bool is_wanted(const struct virtio_net *n, const struct net_frame *f, unsigned *pair)
+{
+	if (!virtio_running(&n->dev) || !n->link || f->length < NET_ETHERNET ||
+		!virtio_net_filter_wants(n, net_addr(f->head)))
+		return false;
+	*pair = n->flow[virtio_net_flow(f->head, f->head_len)] % n->active_pairs;
+	return n->queue[2 * *pair].s.enabled;
+}
+
 enum virtio_net_taken virtio_net_receive(
 	struct virtio_net *n, const struct net_frame *f, u32 *packet)
 {
 	struct message m = {.f = f};
 	unsigned pair;
 
-	if (!virtio_running(&n->dev) || !n->link || f->length < NET_ETHERNET ||
-		!virtio_net_filter_wants(n, net_addr(f->head)))
+	if (!is_wanted(n, f, &pair))
 		return VIRTIO_NET_TAKEN;
-	pair = n->flow[virtio_net_flow(f->head, f->head_len)] % n->active_pairs;
-	if (!n->queue[2 * pair].s.enabled)
-		return VIRTIO_NET_TAKEN;
+	n->last_pair = pair;
+	n->received += f->length;
 	if (!offload_passes(n, &f->offload))
 		return packets_receive(n, pair, &m, packet);
-	m.header.offload = f->offload;
-	if (!(n->dev.accepted & VIRTIO_NET_F_GUEST_CSUM))
-		m.header.offload.flags &= (u8)~NET_DATA_VALID;
+	m.header.offload = offload_told(n, f);
 	m.packet.length = f->length;
 	return message_receive(n, pair, &m);
+}
+
+// ---------------------------------------------------------------- frames that are read into the guest's memory
+
+#define PLACE_HEAD (VIRTIO_NET_HEADER + NET_HEAD) // written when it is known
+#define PLACE_MIN  (VIRTIO_NET_HEADER + NET_FRAME_MAX)
+
+// Adds what is for us to write of the chain, page by page. false: not RAM, or too many pieces.
+static bool ahead_pieces(
+	struct virtio_net *n, struct virtio_net_ahead *a, const struct virtqueue_chain *c)
+{
+	for (u16 i = c->readable; i < c->segs; i++) {
+		u64 gpa = c->seg[i].gpa;
+		u32 left = c->seg[i].len;
+
+		while (left) {
+			u32 bytes = (u32)MIN(left, PAGE_SIZE - gpa % PAGE_SIZE);
+			u8 *at = host_guest_ptr(n->dev.host, gpa, bytes);
+
+			if (!at || a->pieces == VIRTIO_NET_PLACES)
+				return false;
+			a->piece[a->pieces++] = (struct virtio_net_piece){at, bytes, a->chains};
+			gpa += bytes;
+			left -= bytes;
+		}
+	}
+	return true;
+}
+
+// Looks at the chain behind those that were looked at. false: there is none, or none for this.
+static bool ahead_add(struct virtio_net *n, struct virtio_net_ahead *a, struct virtqueue *q)
+{
+	struct virtqueue_chain c = {.seg = n->seg, .max = ARRAY_SIZE(n->seg)};
+	u16 begin = q->s.next_avail;
+	u32 pieces = a->pieces;
+	bool found;
+
+	q->s.next_avail = (u16)(begin + a->chains);
+	found = virtqueue_peek(q, &c);
+	q->s.next_avail = begin;
+	if (!found || c.write_bytes > NET_FRAME_MAX * 2 ||
+		(!a->chains && c.write_bytes < PLACE_HEAD))
+		return false;
+	if (!c.write_bytes || !ahead_pieces(n, a, &c)) {
+		a->pieces = pieces;
+		return false;
+	}
+	a->head[a->chains] = c.head;
+	a->len[a->chains++] = (u32)c.write_bytes;
+	a->bytes += (u32)c.write_bytes;
+	return true;
+}
+
+// The first `chains` are used.
+static void ahead_drop(struct virtio_net_ahead *a, u32 chains)
+{
+	u32 pieces = 0;
+
+	while (pieces < a->pieces && a->piece[pieces].chain < chains)
+		pieces++;
+	for (u32 i = 0; i < chains; i++)
+		a->bytes -= a->len[i];
+	a->chains -= chains;
+	a->pieces -= pieces;
+	memmove(a->head, a->head + chains, a->chains * sizeof(a->head[0]));
+	memmove(a->len, a->len + chains, a->chains * sizeof(a->len[0]));
+	memmove(a->piece, a->piece + pieces, a->pieces * sizeof(a->piece[0]));
+	for (u32 i = 0; i < a->pieces; i++)
+		a->piece[i].chain -= chains;
+}
+
+u32 virtio_net_place(struct virtio_net *n, struct virtio_net_piece piece[VIRTIO_NET_PLACES])
+{
+	struct virtio_net_ahead *a = &n->ahead;
+	u32 pair = n->last_pair % n->active_pairs, count = 0, skip = PLACE_HEAD;
+	u32 max = n->dev.accepted & VIRTIO_NET_F_MRG_RXBUF ? VIRTIO_NET_MERGE : 1;
+
+	if (!virtio_running(&n->dev) || !n->queue[2 * pair].s.enabled || n->starved[pair])
+		return 0;
+	if (!a->chains || a->pair != pair)
+		*a = (struct virtio_net_ahead){.pair = pair};
+	while (a->bytes < PLACE_MIN)
+		if (a->chains == max || !ahead_add(n, a, &n->queue[2 * pair]))
+			return 0;
+	for (u32 i = 0; i < a->pieces; i++) {
+		u32 left = a->piece[i].len - MIN(skip, a->piece[i].len);
+
+		if (left)
+			piece[count++] = (struct virtio_net_piece){
+				a->piece[i].at + a->piece[i].len - left, left, a->piece[i].chain};
+		skip -= a->piece[i].len - left;
+	}
+	return count;
+}
+
+// The header and the head, which the chain at the front has room for.
+static void head_write(
+	struct virtio_net_ahead *a, const struct virtio_net_header *h, const struct net_frame *f)
+{
+	u8 bytes[PLACE_HEAD];
+	u32 len = (u32)sizeof(*h) + MIN(f->head_len, NET_HEAD), done = 0;
+
+	memcpy(bytes, h, sizeof(*h));
+	memcpy(bytes + sizeof(*h), f->head, len - sizeof(*h));
+	for (u32 i = 0; done < len; i++) {
+		u32 part = MIN(len - done, a->piece[i].len);
+
+		memcpy(a->piece[i].at, bytes + done, part);
+		done += part;
+	}
+}
+
+// Gives the chains that the frame fills back.
+static void placed_push(struct virtio_net *n, struct virtqueue *q, const struct net_frame *f)
+{
+	struct virtio_net_ahead *a = &n->ahead;
+	struct virtio_net_header h = {.offload = offload_told(n, f)};
+	u32 left = VIRTIO_NET_HEADER + f->length, chains = 0, len[VIRTIO_NET_MERGE];
+
+	while (left) {
+		len[chains] = MIN(left, a->len[chains]);
+		left -= len[chains++];
+	}
+	h.buffers = (u16)chains;
+	head_write(a, &h, f);
+	q->s.next_avail = (u16)(q->s.next_avail + chains);
+	virtqueue_push_all(q, a->head, len, chains);
+	ahead_drop(a, chains);
+}
+
+bool virtio_net_receive_placed(struct virtio_net *n, const struct net_frame *f)
+{
+	unsigned pair;
+
+	if (!is_wanted(n, f, &pair))
+		return true;
+	if (!n->ahead.chains || n->ahead.pair != pair || !offload_passes(n, &f->offload))
+		return false;
+	n->received += f->length;
+	placed_push(n, &n->queue[2 * pair], f);
+	return true;
 }
 
 void virtio_net_receive_end(struct virtio_net *n)

@@ -124,16 +124,58 @@ void virtio_net_tell(struct virtio_net *n)
 	}
 }
 
-bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
+// ---------------------------------------------------------------- how many frames go with one notification
+
+// To be woken for a frame costs a back-end as much as the frame. Who sends large ones one after the other, or answers to many bytes
+// that it got, is asked to notify of several; what does not come to as many is seen when the guest sleeps, or a little later.
+// (virtio_pace.h tells how the right number is found, for each of the two.) Other small frames, which somebody may wait for, are
+// told of one by one.
+static struct virtio_pace *pace_of(struct virtio_net *n, unsigned pair, u32 bytes, unsigned frames)
+{
+	if (!frames)
+		return NULL;
+	if (bytes / frames >= VIRTIO_NET_LARGE)
+		return &n->pace[pair][0];
+	return n->received >= frames * VIRTIO_NET_LARGE ? &n->pace[pair][1] : NULL;
+}
+
+// That many frames were taken, after a notification of as many as were asked for, or without.
+static void pace_learn(
+	struct virtio_net *n, unsigned pair, struct virtio_pace *p, unsigned frames, bool told)
+{
+	if (!p)
+		return;
+	for (unsigned i = 0; i < frames; i++)
+		virtio_pace_took(p);
+	if (told && (p->goal == 1 || n->paced[pair] == p))
+		virtio_pace_reached(p);
+}
+
+// Asks for a notification of the next frames; true when they are there already.
+static bool ask(struct virtio_net *n, unsigned pair, struct virtio_pace *p)
 {
 	struct virtqueue *q = &n->queue[2 * pair + 1];
-	unsigned chains = 0;
+	u16 goal = p ? p->goal : 1;
+
+	n->paced[pair] = NULL;
+	if (!q->event_idx || (goal > 1 && !host_net_rest(n->net, true)))
+		goal = 1;
+	if (goal > 1) {
+		n->paced[pair] = p;
+		host_timer_set(&n->look, VIRTIO_NET_LOOK_NS);
+	}
+	return virtqueue_await(q, (u16)(goal - 1));
+}
+
+// Sends what is there. told: the driver has notified. true: not all, a call has its share.
+static bool send_all(struct virtio_net *n, unsigned pair, bool told)
+{
+	struct virtqueue *q = &n->queue[2 * pair + 1];
+	struct virtio_pace *p;
+	unsigned chains = 0, learnt = 0;
 	u32 bytes = 0;
 	bool more = false;
 
-	n->sends++;
-	if (virtqueue_settle(q))
-		n->held[pair] = 0;
 	do {
 		struct virtqueue_chain c = {.seg = n->seg, .max = ARRAY_SIZE(n->seg)};
 
@@ -145,7 +187,54 @@ bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
 			virtqueue_push(q, c.head, 0);
 			more = ++chains == VIRTIO_NET_SHARE || bytes >= VIRTIO_NET_BYTES;
 		}
-	} while (!more && virtqueue_set_kicks(q, true));
+		p = pace_of(n, pair, bytes, chains);
+		pace_learn(n, pair, p, chains - learnt, told);
+		learnt = chains;
+		told = false;
+	} while (!more && ask(n, pair, p));
+	n->received = 0;
 	sent_tell_later(n, pair, bytes);
 	return more;
+}
+
+static bool transmit(struct virtio_net *n, unsigned pair, bool told)
+{
+	n->sends++;
+	if (n->paced[pair])
+		host_net_rest(n->net, false);
+	if (virtqueue_settle(&n->queue[2 * pair + 1]))
+		n->held[pair] = 0;
+	return send_all(n, pair, told);
+}
+
+bool virtio_net_transmit(struct virtio_net *n, unsigned pair)
+{
+	return transmit(n, pair, false);
+}
+
+bool virtio_net_notified(struct virtio_net *n, unsigned pair)
+{
+	return transmit(n, pair, true);
+}
+
+u32 virtio_net_look(struct virtio_net *n, bool sleeps)
+{
+	u32 found = 0;
+
+	for (unsigned i = 0; i < n->pairs; i++) {
+		struct virtqueue *q = &n->queue[2 * i + 1];
+		struct virtio_pace *p = n->paced[i];
+		u16 frames = virtqueue_available(q);
+
+		if (!p)
+			continue;
+		if (sleeps)
+			virtio_pace_rested(p, frames);
+		else
+			virtio_pace_late(p, frames);
+		n->paced[i] = NULL;
+		if (frames || virtqueue_set_kicks(q, true))
+			found |= 1u << i;
+	}
+	return found;
 }

@@ -78,6 +78,7 @@ static void vm_renew(struct vm *vm, u64 serial)
 
 	for (int i = 0; i < MEZZ_SLOTS; i++)
 		xchg(&bells->device[i], 0);
+	xchg(&bells->rest, 0);
 	if (vm->serial == serial)
 		return;
 	vm->serial = serial;

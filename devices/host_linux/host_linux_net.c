@@ -45,12 +45,36 @@ static bool tap_deliver(struct net_port *p, const struct net_frame *f)
 
 // ---------------------------------------------------------------- from the tap
 
+static bool offload_check(struct net_frame *f);
+
+// What lies in the guest's memory, as a frame in ours. false: it is not good (any more).
+static bool placed_copy(struct host_net *n, const struct net_frame *f, struct net_frame *copy)
+{
+	u32 rest = f->length - f->head_len;
+
+	if (!net_frame_read(f, f->head_len, n->frame, rest))
+		return false;
+	*copy = *f;
+	n->seg = (struct net_segment){n->frame, rest};
+	copy->seg = &n->seg;
+	copy->segs = 1;
+	return offload_check(copy);
+}
+
 static bool card_deliver(struct net_port *p, const struct net_frame *f)
 {
 	struct host_net *n = container_of(p, struct host_net, inner);
+	struct net_frame copy;
 
 	n->packet = 0;
 	n->told = true;
+	if (n->placed == f && virtio_net_receive_placed(n->card, f))
+		return true;
+	if (n->placed) {
+		if (!placed_copy(n, f, &copy))
+			return true;
+		f = &copy;
+	}
 	n->full = virtio_net_receive(n->card, f, &n->packet) == VIRTIO_NET_FULL;
 	if (n->full) {
 		n->waiting = *f;
@@ -89,18 +113,73 @@ static bool tap_read(struct host_net *n, struct net_frame *f)
 	return true;
 }
 
+// The same, read into the guest's memory, but for its head, on which the switch decides. seg: what the frame names then.
+static bool tap_read_placed(struct host_net *n, struct net_frame *f, u32 pieces,
+	const struct virtio_net_piece *piece, struct net_segment *seg)
+{
+	struct iovec v[2 + VIRTIO_NET_PLACES] = {
+		{&f->offload, sizeof(f->offload)}, {f->head, NET_HEAD}};
+	ssize_t len;
+	u32 left;
+
+	for (u32 i = 0; i < pieces; i++)
+		v[i + 2] = (struct iovec){piece[i].at, piece[i].len};
+	len = readv(n->tap, v, (int)pieces + 2);
+	if (len < (ssize_t)sizeof(f->offload))
+		return false;
+	f->length = (u32)len - (u32)sizeof(f->offload);
+	f->head_len = MIN(f->length, NET_HEAD);
+	f->seg = seg;
+	f->segs = 0;
+	for (left = f->length - f->head_len; left && f->segs < pieces; f->segs++) {
+		seg[f->segs] =
+			(struct net_segment){piece[f->segs].at, MIN(left, piece[f->segs].len)};
+		left -= seg[f->segs].len;
+	}
+	return !left;
+}
+
+static bool frame_read(struct host_net *n, struct net_frame *f, struct net_segment *seg)
+{
+	struct virtio_net_piece piece[VIRTIO_NET_PLACES];
+	u32 pieces = n->direct && n->large ? virtio_net_place(n->card, piece) : 0;
+
+	bool read;
+
+	n->placed = pieces ? f : NULL;
+	read = pieces ? tap_read_placed(n, f, pieces, piece, seg) : tap_read(n, f);
+	if (read && f->length >= HOST_NET_LARGE)
+		n->large = HOST_NET_EXPECT;
+	else if (read && n->large)
+		n->large--;
+	return read;
+}
+
 void host_net_receive(struct host_net *n)
 {
+	struct net_segment seg[VIRTIO_NET_PLACES];
 	struct net_frame f;
 
-	for (unsigned i = 0; i < HOST_NET_BATCH && !n->full && tap_read(n, &f); i++)
+	for (unsigned i = 0; i < HOST_NET_BATCH && !n->full && frame_read(n, &f, seg); i++)
 		if (offload_check(&f))
 			net_switch_input(&n->outer, &f, host_linux_now());
 		else
 			n->outer.count.drop[NET_DROP_BAD]++;
+	n->placed = NULL;
 	if (n->told)
 		virtio_net_receive_end(n->card);
 	n->told = false;
+}
+
+bool host_net_rest(struct host_net *n, bool on)
+{
+	if (!n->rest)
+		return false;
+	if (on)
+		atomic_or(n->rest, n->rest_bit);
+	else
+		atomic_and(n->rest, ~n->rest_bit);
+	return true;
 }
 
 void host_net_room(struct host_net *n)
@@ -118,6 +197,15 @@ void host_net_try_again(struct host_net *n)
 }
 
 // ---------------------------------------------------------------- life
+
+// What came before the filter is not for every guest's eyes.
+static void tap_empty(struct host_net *n)
+{
+	for (unsigned i = 0; i < 16 * HOST_NET_BATCH; i++)
+		if (read(n->tap, n->frame, sizeof(n->frame)) <= 0)
+			return;
+	n->direct = false;
+}
 
 static bool tap_prepare(int tap)
 {
@@ -162,8 +250,12 @@ struct host_net *host_net_create(
 		       ? "no such port"
 	       : tap_prepare(tap) ? NULL
 				  : "its tap does not take offloads";
-	if (!*why)
+	if (!*why) {
+		n->direct = host_net_filter(tap, &n->inner.config);
+		if (n->direct)
+			tap_empty(n);
 		return n;
+	}
 	free(n);
 	return NULL;
 }

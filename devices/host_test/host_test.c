@@ -204,6 +204,12 @@ void host_net_send(struct host_net *n, const struct net_frame *f)
 	h->net_frames++;
 }
 
+bool host_net_rest(struct host_net *n, bool on)
+{
+	n->host->net_rest = on && n->host->net_rests;
+	return n->host->net_rests;
+}
+
 void host_net_room(struct host_net *n)
 {
 	n->host->net_rooms++;

@@ -51,6 +51,7 @@ struct host {
 	struct host_net net;       // what a card is to be given
 	u32 net_frames;            // that were sent
 	u32 net_rooms;             // calls of host_net_room
+	bool net_rests, net_rest;  // it can tell when the guest sleeps; it was asked to
 	struct net_frame net_last; // the last one; its bytes are in net_bytes
 
 	u8 console[HOST_TEST_CONSOLE]; // console_len bytes

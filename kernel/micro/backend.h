@@ -21,6 +21,7 @@ struct vm_backend {
 	struct host host;
 	u64 serial;               // no other VM has it
 	struct mezz_bells *bells; // in the root VM's memory; NULL: no back-end is attached
+	struct host_rest rest;    // what vm->rest names meanwhile
 	bool lent;                // the root VM may reach some of its memory
 	bool flushing;            // not any more, when its vcpus have flushed
 	u64 at;                   // guest-physical: how far its memory has been taken back
@@ -71,6 +72,9 @@ s64 backend_events(struct vm *root, void *page);
 
 // Sets bits of a word of the VM's bells, and has its back-end look, if one is attached. Any locks below LOCK_SCHED.
 void backend_ring(const struct vm *vm, u64 *word, u64 bits);
+
+// A vcpu of the VM, whose vm->rest is set while a back-end is attached, is about to sleep.
+void backend_rest(struct vm *vm);
 
 // The root VM has written its I/O APIC's entry for events.
 void backend_events_again(void);

@@ -114,6 +114,7 @@ static s64 call_attach(struct vm *vm, const struct call *c)
 	if (vm->backend->bells)
 		return -EBUSY;
 	vm->backend->bells = bells;
+	vm->rest = &vm->backend->rest;
 	return (s64)vm->backend->serial;
 }
 
@@ -124,6 +125,7 @@ static s64 call_detach(struct vm *vm)
 	if (!b->bells)
 		return -EINVAL;
 	b->bells = NULL;
+	vm->rest = NULL;
 	for (unsigned i = 0; i < MEZZ_SLOTS; i++)
 		if (b->device[i])
 			remote_detached(b->device[i]);

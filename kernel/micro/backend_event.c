@@ -25,6 +25,20 @@ void backend_ring(const struct vm *vm, u64 *word, u64 bits)
 		vioapic_pulse(root, VIOAPIC_EVENT_PIN);
 }
 
+void backend_rest(struct vm *vm)
+{
+	struct mezz_bells *bells;
+	u64 slots = 0;
+
+	spin_lock(&vm->lock);
+	bells = vm->backend->bells;
+	if (bells && READ_ONCE(bells->rest))
+		slots = atomic_exchange(&bells->rest, 0) & (BIT(MEZZ_SLOTS) - 1);
+	for (; slots; slots &= slots - 1)
+		backend_ring(vm, &bells->device[__builtin_ctzll(slots)], MEZZ_BELL_REST);
+	spin_unlock(&vm->lock);
+}
+
 // An interrupt while the entry was masked, or half written, was lost.
 void backend_events_again(void)
 {

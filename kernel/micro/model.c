@@ -64,8 +64,8 @@ u64 model_promised(void)
 
 void model_vm_rest(struct vm *vm, unsigned vcpu)
 {
-	(void)vm;
 	(void)vcpu;
+	backend_rest(vm);
 }
 
 void model_work(void)

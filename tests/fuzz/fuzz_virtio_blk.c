@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A virtio-blk behind its PCI function before a store that delays and fails: registers, rings, chains and completions in
 // any order; and its saved state, as it is and damaged.
-// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c
+// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_pace.c
 // link: devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio_pci_state.c
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c
 // link: devices/host_test/host_test.c devices/host_test/host_test_block.c

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A virtio-net behind its PCI function: rings, commands and registers by a hostile driver, frames from the host, the
 // link and time in any order; and its saved state, as it is and damaged.
-// link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_net_rx.c devices/virtio_net_control.c
+// link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_pace.c devices/virtio_net_rx.c devices/virtio_net_control.c
 // link: devices/virtio_net_flow.c net/offload.c net/checksum.c net/frame.c
 // link: devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio_pci_state.c
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c

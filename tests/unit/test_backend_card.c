@@ -3,8 +3,8 @@
 // a guest without buffers, a back-end that follows another, a tap that goes away. Skipped where no tap can be made.
 // link: backend/open.c backend/loop.c backend/device.c backend/plan.c backend/disk.c backend/image.c common/tap.c backend/uplink.c backend/say.c
 // link: devices/host_linux/host_linux.c devices/host_linux/host_linux_timer.c devices/host_linux/host_linux_ring.c
-// link: devices/host_linux/host_linux_block.c devices/host_linux/host_linux_file.c devices/host_linux/host_linux_net.c
-// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c devices/virtio_rng.c devices/virtio.c devices/virtqueue.c
+// link: devices/host_linux/host_linux_block.c devices/host_linux/host_linux_file.c devices/host_linux/host_linux_net.c devices/host_linux/host_linux_filter.c
+// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_pace.c devices/virtio_rng.c devices/virtio.c devices/virtqueue.c
 // link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_net_rx.c devices/virtio_net_control.c
 // link: devices/virtio_net_flow.c net/offload.c net/checksum.c net/frame.c net/switch.c net/stations.c net/vlan.c
 // link: net/bucket.c net/config.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c -luring
@@ -221,12 +221,20 @@ static u8 wire_take(void)
 	return n == FRAME || n == FRAME - NET_TAG ? frame[n - 1] : 0;
 }
 
-static void wire_send(u8 number)
+// To the station 52:54:00:00:00:`to`, or a group.
+static void wire_send_to(u8 first, u8 to, u16 vlan, u8 number)
 {
 	u8 frame[FRAME];
 
-	frame_make(frame, 9, 0, number);
+	frame_make(frame, 9, vlan, number);
+	frame[0] = first;
+	frame[5] = to;
 	CHECK_EQ(send(wire, frame, FRAME, 0), FRAME);
+}
+
+static void wire_send(u8 number)
+{
+	wire_send_to(0x52, 1, 0, number);
 }
 
 // ---------------------------------------------------------------- tests
@@ -347,6 +355,81 @@ TEST(from_the_wire)
 	}
 	CHECK(atomic_exchange(&fake->interrupts[SLOT], 0) & 1);
 	CHECK(!b->device[SLOT]->net->full);
+	close_backend(b);
+	fake_destroy();
+}
+
+// The kernel drops what is not for the card, and the back-end does not wake for it.
+TEST(filter)
+{
+	struct backend *b;
+	struct net_counters *count;
+	u32 len;
+
+	if (!possible())
+		return;
+	b = set_up("0");
+	driver_start();
+	for (unsigned n = 0; n < 8; n++)
+		buffer_put(0, n, 2048);
+	turns(b, 5);
+	CHECK(b->device[SLOT]->net->direct);
+	count = &b->device[SLOT]->net->outer.count;
+	wire_send_to(0x52, 2, 0, 61);      // another's
+	wire_send_to(0xd2, 1, 0, 62);      // another's, with the highest bit
+	wire_send_to(0x52, 1, 5, 63);      // another network
+	wire_send_to(0x53, 7, 0, 64);      // a group
+	wire_send_to(0x52, 1, 0x2000, 65); // a priority
+	wire_send(66);
+	turns(b, 20);
+	CHECK_EQ(count->in_frames, 3);
+	for (unsigned n = 0; n < 3; n++) {
+		CHECK_EQ(buffer_take(0, &len), n);
+		CHECK_EQ(len, 12 + FRAME - (n == 1 ? NET_TAG : 0));
+		CHECK_EQ(fake_memory[data_at(0, n) + len - 1], 64 + n);
+	}
+	CHECK_EQ(buffer_take(0, &len), SIZE);
+	close_backend(b);
+	fake_destroy();
+}
+
+// Behind a long frame others are read straight into the guest's memory; one that has to be changed on its way is copied.
+TEST(placed)
+{
+	static u8 expected[FRAME];
+	struct backend *b;
+	u32 len;
+
+	if (!possible())
+		return;
+	b = set_up("0");
+	driver_start();
+	for (unsigned n = 0; n < 3; n++)
+		buffer_put(0, n, 70000);
+	turns(b, 5);
+	for (unsigned n = 0; n < 3; n++) {
+		u16 tag = n == 1 ? 0x2000 : 0;
+
+		b->device[SLOT]->net->large = HOST_NET_EXPECT;
+		memset(b->device[SLOT]->net->frame, 0, FRAME);
+		wire_send_to(0x52, 1, tag, (u8)(71 + n));
+		turns(b, 20);
+		CHECK_EQ(b->device[SLOT]->net->large, HOST_NET_EXPECT - 1);
+		CHECK_EQ(b->device[SLOT]->net->frame[0] != 0, tag != 0); // copied
+		CHECK_EQ(buffer_take(0, &len), n);
+		CHECK_EQ(len, 12 + FRAME - (tag ? NET_TAG : 0));
+		frame_make(expected, 9, tag, (u8)(71 + n));
+		CHECK(!memcmp(fake_memory + data_at(0, n) + 12, expected, 12));
+		CHECK(!memcmp(
+			fake_memory + data_at(0, n) + 12 + 12, expected + (tag ? 16 : 12), 180));
+	}
+	// No room for the longest: it comes all the same.
+	buffer_put(0, 3, 2048);
+	b->device[SLOT]->net->large = HOST_NET_EXPECT;
+	wire_send(74);
+	turns(b, 20);
+	CHECK_EQ(buffer_take(0, &len), 3);
+	CHECK_EQ(fake_memory[data_at(0, 3) + 12 + FRAME - 1], 74);
 	close_backend(b);
 	fake_destroy();
 }

@@ -3,8 +3,8 @@
 // link: backend/sandbox.c backend/open.c backend/loop.c backend/device.c backend/plan.c backend/disk.c backend/image.c
 // link: common/tap.c backend/uplink.c backend/say.c
 // link: devices/host_linux/host_linux.c devices/host_linux/host_linux_timer.c devices/host_linux/host_linux_ring.c
-// link: devices/host_linux/host_linux_block.c devices/host_linux/host_linux_file.c devices/host_linux/host_linux_net.c
-// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c devices/virtio_rng.c devices/virtio.c devices/virtqueue.c
+// link: devices/host_linux/host_linux_block.c devices/host_linux/host_linux_file.c devices/host_linux/host_linux_net.c devices/host_linux/host_linux_filter.c
+// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_pace.c devices/virtio_rng.c devices/virtio.c devices/virtqueue.c
 // link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_net_rx.c devices/virtio_net_control.c
 // link: devices/virtio_net_flow.c net/offload.c net/checksum.c net/frame.c net/switch.c net/stations.c net/vlan.c
 // link: net/bucket.c net/config.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c -luring -lseccomp

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // When virtio-blk looks at its queues and tells of what is done: notifications for several requests.
-// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c
+// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_pace.c
 // link: devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio_pci_state.c
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c
 // link: devices/host_test/host_test.c devices/host_test/host_test_block.c
@@ -294,23 +294,23 @@ TEST(without_the_event_index_each_is_notified)
 // Each queue has its own goal; together they are within what a call may do.
 TEST(goals_stay_within_their_bounds)
 {
-	struct virtio_blk_pace p;
+	struct virtio_pace p;
 
-	virtio_blk_pace_reset(&p);
+	virtio_pace_reset(&p, VIRTIO_BLK_GOAL_MAX, VIRTIO_BLK_PATIENCE);
 	for (unsigned i = 0; i < 100000; i++) {
 		unsigned goal = p.goal;
 
 		CHECK(goal >= 1 && goal <= VIRTIO_BLK_GOAL_MAX);
-		CHECK(p.patience <= VIRTIO_BLK_PATIENCE_MAX);
+		CHECK(p.patience <= VIRTIO_PACE_PATIENCE_MAX);
 		for (unsigned n = i % 40; n; n--)
-			virtio_blk_pace_took(&p);
+			virtio_pace_took(&p);
 		if (i % 7 == 3) {
-			virtio_blk_pace_late(&p, (u16)(i % 50));
+			virtio_pace_late(&p, (u16)(i % 50));
 			CHECK(p.goal <= goal);
 		} else if (i % 11 == 3) {
-			virtio_blk_pace_slept(&p, (u16)(i % 256));
+			virtio_pace_slept(&p, (u16)(i % 256));
 		} else {
-			virtio_blk_pace_reached(&p);
+			virtio_pace_reached(&p);
 			CHECK(p.goal >= goal);
 		}
 	}

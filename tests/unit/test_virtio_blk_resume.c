@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A virtio-blk whose process is killed between any two instructions: another one goes on, and each request is given back
 // exactly once, with what it asked for.
-// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_blk_pace.c devices/virtio.c devices/virtqueue.c
+// link: devices/virtio_blk.c devices/virtio_blk_request.c devices/virtio_pace.c devices/virtio.c devices/virtqueue.c
 // link: devices/host_test/host_test.c devices/host_test/host_test_block.c
 #include "tests/unit/test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // virtio-net behind its PCI function, as a guest's driver and as a host see it.
-// link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_net_rx.c devices/virtio_net_control.c
+// link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_pace.c devices/virtio_net_rx.c devices/virtio_net_control.c
 // link: devices/virtio_net_flow.c net/offload.c net/checksum.c net/frame.c
 // link: devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio_pci_state.c
 // link: devices/virtio.c devices/virtqueue.c devices/pci_config.c devices/msix.c
@@ -257,6 +257,92 @@ TEST(a_call_sends_so_many_bytes)
 	rig_free(g);
 }
 
+// ---------------------------------------------------------------- notifications of several frames
+
+// A frame of so many bytes; the driver notifies if the event index asks for it. Whether it did.
+static bool put(struct rig *g, u32 bytes)
+{
+	u16 asked = get16(g->h, TX_RING + 0x2000 + 4 + 8 * RING), before;
+
+	before = get16(g->h, TX_RING + 0x1002);
+	desc_put(g->h, TX_RING, before % RING, DATA, bytes, 0, 0);
+	ring_publish(&g->tx, before % RING);
+	if (asked != before)
+		return false;
+	driver_kick(&g->d, 1);
+	return true;
+}
+
+static struct rig *pace_rig(bool host_rests)
+{
+	struct virtio_net_header h = {.offload = want_cut};
+	struct rig *g = rig_create(1);
+
+	g->h->net_rests = host_rests;
+	rig_start(g, ~0ull);
+	packet_make(ME, 10);
+	host_guest_write(g->h, DATA, &h, sizeof(h));
+	host_guest_write(g->h, DATA + sizeof(h), packet, 64);
+	return g;
+}
+
+TEST(large_frames_are_notified_together)
+{
+	struct rig *g = pace_rig(true);
+	unsigned kicks = 0;
+
+	for (unsigned i = 0; i < 500; i++) {
+		kicks += put(g, 20000);
+		CHECK(g->h->net_frames + VIRTIO_NET_GOAL > i);
+	}
+	CHECK(kicks > 500 / VIRTIO_NET_GOAL && kicks < 60);
+	CHECK(g->h->net_rest);
+	// What is not told of is seen when the guest sleeps, ...
+	while (put(g, 20000))
+		;
+	CHECK(g->h->net_frames < 500 + kicks);
+	virtio_net_rest(&g->n);
+	CHECK_EQ(g->h->net_frames, get16(g->h, TX_RING + 0x1002));
+	// ... or after a while.
+	while (put(g, 20000))
+		;
+	host_test_advance(g->h, VIRTIO_NET_LOOK_NS);
+	CHECK_EQ(g->h->net_frames, get16(g->h, TX_RING + 0x1002));
+	rig_free(g);
+}
+
+// One who waits after each frame, however long, is seen at once but in rare trials; a short frame always.
+TEST(single_frames_are_notified)
+{
+	struct rig *g = pace_rig(true);
+	unsigned kicks = 0;
+
+	for (unsigned i = 1; i <= 2000; i++) {
+		kicks += put(g, 20000);
+		virtio_net_rest(&g->n);
+		CHECK_EQ(g->h->net_frames, i);
+	}
+	CHECK(kicks > 1970);
+	virtio_net_rest(&g->n);
+	for (unsigned i = 0; i < 200; i++) {
+		virtio_net_rest(&g->n);
+		put(g, 76);
+		virtio_net_rest(&g->n);
+		CHECK(put(g, 76));
+	}
+	rig_free(g);
+}
+
+TEST(a_host_that_cannot_tell_is_notified)
+{
+	struct rig *g = pace_rig(false);
+
+	for (unsigned i = 0; i < 500; i++)
+		CHECK(put(g, 20000));
+	CHECK_EQ(g->h->net_frames, 500);
+	rig_free(g);
+}
+
 // ---------------------------------------------------------------- receiving
 
 static enum virtio_net_taken receive(struct rig *g, struct net_offload o, u32 len, u32 *done)
@@ -309,6 +395,110 @@ TEST(frames_come_in)
 	done = 0;
 	CHECK_EQ(receive(g, want_sum, len, &done), VIRTIO_NET_TAKEN);
 	CHECK(ring_used(&g->rx, &head, &used));
+	rig_free(g);
+}
+
+// A frame that the host puts into the guest's memory itself, but for its head.
+static void place(const struct virtio_net_piece *piece, u32 pieces, u32 len, struct net_frame *f,
+	struct net_segment *seg)
+{
+	u32 done = NET_HEAD;
+
+	*f = (struct net_frame){
+		.length = len, .head_len = NET_HEAD, .offload = want_cut, .seg = seg};
+	memcpy(f->head, packet, NET_HEAD);
+	for (; done < len && f->segs < pieces; f->segs++) {
+		u32 part = MIN(len - done, piece[f->segs].len);
+
+		memcpy(piece[f->segs].at, packet + done, part);
+		seg[f->segs] = (struct net_segment){piece[f->segs].at, part};
+		done += part;
+	}
+	CHECK_EQ(done, len);
+}
+
+#define BUFFER 3000u
+
+TEST(frames_are_placed)
+{
+	static struct virtio_net_piece piece[VIRTIO_NET_PLACES];
+	static struct net_segment seg[VIRTIO_NET_PLACES];
+	static u8 seen[5054 + 12];
+	struct rig *g = rig_create(1);
+	struct virtio_net_header h;
+	u32 len = packet_make(ME, 5000), pieces, head, used;
+	struct net_frame f;
+
+	CHECK_EQ(virtio_net_place(&g->n, piece), 0); // nobody there yet
+	rig_start(g, ~0ull);
+	for (unsigned i = 0; i < 21; i++)
+		ring_add(&g->rx, DATA + BUFFER * (i % 4), BUFFER, D_WRITE);
+	CHECK_EQ(virtio_net_place(&g->n, piece), 0); // not enough for the longest frame
+	for (unsigned i = 21; i < 28; i++)
+		ring_add(&g->rx, DATA + BUFFER * (i % 4), BUFFER, D_WRITE);
+	for (unsigned round = 0; round < 3; round++) {
+		pieces = virtio_net_place(&g->n, piece);
+		CHECK(pieces > 22);
+		place(piece, pieces, len, &f, seg);
+		CHECK(virtio_net_receive_placed(&g->n, &f));
+		CHECK(ring_used(&g->rx, &head, &used) && used == BUFFER);
+		CHECK(ring_used(&g->rx, &head, &used) && used == len + 12 - BUFFER);
+		CHECK(!ring_used(&g->rx, &head, &used));
+		host_guest_read(g->h, DATA + 2 * BUFFER * (round % 2), seen, len + 12);
+		memcpy(&h, seen, 12);
+		CHECK(h.buffers == 2 && h.offload.gso_size == 1000);
+		CHECK(!memcmp(seen + 12, packet, len));
+	}
+	virtio_net_receive_end(&g->n);
+	CHECK_EQ(g->h->msis, 1);
+	// One that nobody wants takes nothing.
+	pieces = virtio_net_place(&g->n, piece);
+	place(piece, pieces, len, &f, seg);
+	virtio_net_set_link(&g->n, false);
+	CHECK(virtio_net_receive_placed(&g->n, &f));
+	virtio_net_set_link(&g->n, true);
+	CHECK(!ring_used(&g->rx, &head, &used));
+	// Another that came by copying is not in the way.
+	packet_make(ME, 500);
+	len = 0;
+	CHECK_EQ(receive(g, want_sum, 554, &len), VIRTIO_NET_TAKEN);
+	CHECK(ring_used(&g->rx, &head, &used) && used == 554 + 12);
+	CHECK_EQ(virtio_net_place(&g->n, piece), 0); // 21 buffers are left
+	rig_free(g);
+}
+
+// What the driver cannot take over is not for placing.
+TEST(frames_to_be_cut_are_not_placed)
+{
+	static struct virtio_net_piece piece[VIRTIO_NET_PLACES];
+	static struct net_segment seg[VIRTIO_NET_PLACES];
+	struct rig *g = rig_create(1);
+	u32 len = packet_make(ME, 5000), pieces, head, used;
+	struct net_frame f;
+
+	rig_start(g, ~VIRTIO_NET_F_GUEST_TSO4);
+	for (unsigned i = 0; i < 28; i++)
+		ring_add(&g->rx, DATA + BUFFER * (i % 4), BUFFER, D_WRITE);
+	pieces = virtio_net_place(&g->n, piece);
+	place(piece, pieces, len, &f, seg);
+	CHECK(!virtio_net_receive_placed(&g->n, &f));
+	CHECK(!ring_used(&g->rx, &head, &used));
+	rig_free(g);
+}
+
+// A buffer that is not RAM is nowhere to place.
+TEST(nothing_is_placed_outside_memory)
+{
+	static struct virtio_net_piece piece[VIRTIO_NET_PLACES];
+	struct rig *g = rig_create(1);
+
+	rig_start(g, ~0ull);
+	for (unsigned i = 0; i < 10; i++)
+		ring_add(&g->rx, DATA, BUFFER, D_WRITE);
+	ring_add(&g->rx, HOLE - 1000, BUFFER, D_WRITE);
+	for (unsigned i = 0; i < 20; i++)
+		ring_add(&g->rx, DATA, BUFFER, D_WRITE);
+	CHECK_EQ(virtio_net_place(&g->n, piece), 0);
 	rig_free(g);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A virtio-net whose process is killed between any two instructions: whole packets come in, what was not given back is
 // sent (again), and what commands have set stays.
-// link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_net_rx.c devices/virtio_net_control.c
+// link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_pace.c devices/virtio_net_rx.c devices/virtio_net_control.c
 // link: devices/virtio_net_flow.c net/offload.c net/checksum.c net/frame.c devices/virtio.c devices/virtqueue.c
 // link: devices/host_test/host_test.c
 #include "tests/unit/test.h"

@@ -25,7 +25,8 @@ def root_vm():
     image.put(os.path.join(paths.BENCH, "host/root"), "/init", 0o755)
     image.put(paths.RIGTOOL, "/bin/rigtool", 0o755)
     for program in ("mezz", "mezzd", "mezz-backend"):
-        subprocess.run(["strip", "-o", image.path("bin/" + program), os.path.join(paths.BUILD, program)], check=True)
+        image.put_program(os.path.join(paths.BUILD, program), "/bin/" + program)
+        subprocess.run(["strip", image.path("bin/" + program)], check=True)
     files = module_files(paths.host_version(), ROOT_MODULES) + [os.path.join(paths.BUILD, "root/mezz.ko")]
     for f in files:
         image.put(f, "/m/" + os.path.basename(f))
