@@ -35,7 +35,7 @@ KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mn
 	   -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-strict-aliasing \
 	   -ffunction-sections -fdata-sections -fno-jump-tables -fcf-protection=none \
 	   -falign-functions=1 -falign-loops=1 \
-	   $(if $(findstring clang,$(CC)),-mstack-alignment=8,-falign-jumps=1 -mpreferred-stack-boundary=3) \
+	   $(if $(findstring clang,$(CC)),-mstack-alignment=8,-falign-jumps=1 -mpreferred-stack-boundary=3 -malign-data=abi) \
 	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
 # SMALL: for what is not hot; some passes that gcc's -Oz leaves on cost space here.
 SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-shrink-wrap -fno-tree-sra \
