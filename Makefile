@@ -120,7 +120,8 @@ $(BUILD)/mezzd: $(MEZZDSRC:%.c=$(BUILD)/host/%.o)
 BCFLAGS := $(HCFLAGS) -Wconversion -fPIE -fno-strict-aliasing -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	   $(if $(findstring clang,$(HOSTCC)),,-fstack-clash-protection -fcf-protection)
 BACKEND := $(sort $(wildcard backend/*.c devices/host_linux/*.c devices/virtio_blk*.c devices/virtio_net*.c)) common/tap.c \
-	   devices/virtio.c devices/virtio_rng.c devices/virtqueue.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c \
+	   devices/virtio.c devices/virtio_rng.c devices/virtqueue.c devices/fw_cfg_list.c devices/fw_cfg_acpi.c devices/fw_tell.c \
+	   kernel/core/disk_line.c storage/gpt.c storage/crc32.c storage/twin.c storage/twin_restore.c lib/firmware.c lib/format.c \
 	   $(patsubst %,net/%.c,bucket checksum config frame offload stations switch vlan)
 
 $(BUILD)/backend/%.o: %.c Makefile
