@@ -6,7 +6,7 @@
 #   make check                  format, headers alone, both compilers, unit tests: before every commit
 #   make test                   everything that is tested; the last line is "N passed, N failed"
 #   make run                    two Debian servers, database and web, on the mono kernel; Ctrl-C powers them off
-#   make run MODEL=micro        two small Debian VMs, with a shell in each; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
+#   make run MODEL=micro        the same on the micro kernel, beside a root VM; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
 #   make servers                the disks of the two servers, once
 #   make deb                    the Debian package of the micro model (docs/packaging.md)
 #   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=micro, CONFIG=FILE
@@ -241,12 +241,12 @@ test:
 # ---------------------------------------------------------------- to use and to look inside
 MODEL   ?= mono
 SERVERS := examples/servers.yaml
-CONFIG  ?= $(if $(filter micro,$(MODEL)),examples/two-vms.yaml,$(SERVERS))
+CONFIG  ?= $(SERVERS)
 
 run:
 	@tools/setup
-	@$(MAKE) --no-print-directory -j2 all $(if $(filter $(SERVERS),$(CONFIG)),,images)
-	@$(if $(filter $(SERVERS),$(CONFIG)),tools/run-servers $(BUILD) --model $(MODEL) $(RUNFLAGS),\
+	@$(MAKE) --no-print-directory -j2 $(if $(filter micro$(SERVERS),$(MODEL)$(CONFIG)),root,all) $(if $(filter $(SERVERS),$(CONFIG)),,images)
+	@$(if $(filter $(SERVERS),$(CONFIG)),tools/run-servers $(BUILD) $(MODEL) $(RUNFLAGS),\
 		$(BUILD)/mezz run --model $(MODEL) --cpus 2 --log $(BUILD)/log $(RUNFLAGS) $(CONFIG))
 
 gdb: CONFIG := $(if $(filter file,$(origin CONFIG)),examples/two-vms.yaml,$(CONFIG))
