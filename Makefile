@@ -6,7 +6,7 @@
 #   make check                  format, headers alone, both compilers, unit tests: before every commit
 #   make test                   everything that is tested; the last line is "N passed, N failed"
 #   make run                    two Debian servers, database and web, on the mono kernel; Ctrl-C powers them off
-#   make run MODEL=micro        two small Debian VMs, with a shell in each; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
+#   make run MODEL=micro        the same on the micro kernel, beside a root VM; CONFIG=FILE, RUNFLAGS="..." for `mezz run`
 #   make servers                the disks of the two servers, once
 #   make deb                    the Debian package of the micro model (docs/packaging.md)
 #   make gdb                    stops at the kernel's entry with symbols; GDBFLAGS, MODEL=micro, CONFIG=FILE
@@ -35,7 +35,7 @@ KCFLAGS := -std=gnu17 -g -ffreestanding -fno-common -fno-pic -mcmodel=kernel -mn
 	   -mstack-protector-guard=global -fno-asynchronous-unwind-tables -fno-strict-aliasing \
 	   -ffunction-sections -fdata-sections -fno-jump-tables -fcf-protection=none \
 	   -falign-functions=1 -falign-loops=1 \
-	   $(if $(findstring clang,$(CC)),-mstack-alignment=8,-falign-jumps=1 -mpreferred-stack-boundary=3) \
+	   $(if $(findstring clang,$(CC)),-mstack-alignment=8,-falign-jumps=1 -mpreferred-stack-boundary=3 -malign-data=abi) \
 	   $(KWARN) $(INC) $(if $(DEBUG),-DDEBUG)
 # SMALL: for what is not hot; some passes that gcc's -Oz leaves on cost space here.
 SMALL   := -Oz $(if $(findstring clang,$(CC)),,-fno-move-loop-invariants -fno-shrink-wrap -fno-tree-sra \
@@ -120,7 +120,8 @@ $(BUILD)/mezzd: $(MEZZDSRC:%.c=$(BUILD)/host/%.o)
 BCFLAGS := $(HCFLAGS) -Wconversion -fPIE -fno-strict-aliasing -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	   $(if $(findstring clang,$(HOSTCC)),,-fstack-clash-protection -fcf-protection)
 BACKEND := $(sort $(wildcard backend/*.c devices/host_linux/*.c devices/virtio_blk*.c devices/virtio_net*.c)) common/tap.c \
-	   devices/virtio.c devices/virtio_pace.c devices/virtio_rng.c devices/virtqueue.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c \
+	   devices/virtio.c devices/virtio_pace.c devices/virtio_rng.c devices/virtqueue.c devices/fw_cfg_list.c devices/fw_cfg_acpi.c devices/fw_tell.c \
+	   kernel/core/disk_line.c storage/gpt.c storage/crc32.c storage/twin.c storage/twin_restore.c lib/firmware.c lib/format.c \
 	   $(patsubst %,net/%.c,bucket checksum config frame offload stations switch vlan)
 
 $(BUILD)/backend/%.o: %.c Makefile
@@ -240,12 +241,12 @@ test:
 # ---------------------------------------------------------------- to use and to look inside
 MODEL   ?= mono
 SERVERS := examples/servers.yaml
-CONFIG  ?= $(if $(filter micro,$(MODEL)),examples/two-vms.yaml,$(SERVERS))
+CONFIG  ?= $(SERVERS)
 
 run:
 	@tools/setup
-	@$(MAKE) --no-print-directory -j2 all $(if $(filter $(SERVERS),$(CONFIG)),,images)
-	@$(if $(filter $(SERVERS),$(CONFIG)),tools/run-servers $(BUILD) --model $(MODEL) $(RUNFLAGS),\
+	@$(MAKE) --no-print-directory -j2 $(if $(filter micro$(SERVERS),$(MODEL)$(CONFIG)),root,all) $(if $(filter $(SERVERS),$(CONFIG)),,images)
+	@$(if $(filter $(SERVERS),$(CONFIG)),tools/run-servers $(BUILD) $(MODEL) $(RUNFLAGS),\
 		$(BUILD)/mezz run --model $(MODEL) --cpus 2 --log $(BUILD)/log $(RUNFLAGS) $(CONFIG))
 
 gdb: CONFIG := $(if $(filter file,$(origin CONFIG)),examples/two-vms.yaml,$(CONFIG))

@@ -18,7 +18,7 @@
 //	cap PERCENT             optional; percent of one CPU
 //	affinity HEX            optional; mask of the CPUs it may run on
 //	disk MEMBER MODE        any number of disk, nic, vars and balloon; MODE is rw, ro or snapshot
-//	disk device NAME MODE   a disk or partition of the machine, or its PARTUUID; MODE is rw or ro
+//	disk device NAME MODE   a disk or partition of the machine, its PARTUUID, or a disk's serial number; MODE is rw or ro
 //	nic SWITCH VLAN MAC STORM RATE [UPLINK [follow]]
 //	                        SWITCH is like NAME; VLAN 0..4094, or trunk, or trunk:N,N,... of these; MAC as
 //	                        12:34:56:78:9a:bc; STORM in frames a second, RATE in bytes a second, both

@@ -12,7 +12,7 @@
 
 #include "lib/types.h"
 
-#define MEZZ_ABI_VERSION 3
+#define MEZZ_ABI_VERSION 4
 
 enum mezz_call {
 	// (0, 0, buffer, size): fills a struct mezz_host, as much of it as has room. Returns how much that is.
@@ -50,7 +50,7 @@ enum mezz_call {
 	// (device, set of queues): an interrupt for each of them. MEZZ_BELL_STATE stands for the configuration's.
 	MEZZ_CALL_DEVICE_INTERRUPT,
 
-	// (device, enum mezz_device_op).
+	// (device, enum mezz_device_op). MEZZ_DEVICE_SAVED is about the VM, whatever the slot.
 	MEZZ_CALL_DEVICE_DO,
 
 	// (device, 0, buffer, size): takes the bytes that the driver reads as the device's configuration from now on, and
@@ -83,7 +83,8 @@ enum mezz_call {
 
 	// (id, gpa): lets the root VM, and its devices, reach the VM's memory there, until the VM ends. Returns its address in the
 	// root VM, of a block of 2 MiB if MEZZ_MAP_BLOCK is set, else of a page. -EFAULT: not RAM; -EBUSY: no back-end is
-	// attached; -ENOMEM.
+	// attached; -ENOMEM. The memory of a VM with firmware has MEZZ_FIRMWARE_SIZE bytes at MEZZ_MAP_FIRMWARE (struct
+	// mezz_firmware), which its guest does not.
 	MEZZ_CALL_MAP,
 
 	// (address, 0, buffer, size): fills a struct mezz_range with the RAM around an address that MEZZ_CALL_MAP gave.
@@ -159,7 +160,9 @@ struct mezz_vm {
 	u64 steal_time;     // ns that they could have run and waited
 	u64 exits;
 	u32 has_backend; // one is attached
-	u32 causes;      // how many of the next are filled
+	u32 firmware; // it starts from firmware: it waits for a back-end that tells that of the machine
+	u32 reserved;
+	u32 causes; // how many of the next are filled
 	struct {
 		char name[16];
 		u64 count;
@@ -218,6 +221,7 @@ _Static_assert(sizeof(struct mezz_device_state) == 24 + 32 * MEZZ_QUEUES, "no ho
 enum mezz_device_op {
 	MEZZ_DEVICE_RESET_DONE, // it has nothing in flight, and has forgotten everything
 	MEZZ_DEVICE_BROKEN,     // its driver has to reset it (DEVICE_NEEDS_RESET)
+	MEZZ_DEVICE_SAVED,      // look at mezz_firmware.saved
 };
 
 // The bells of a VM's devices, in a page of the root VM. The kernel sets bits; the back-end takes them (exchange with 0) and
@@ -228,10 +232,27 @@ struct mezz_bells {
 	// Set of slots, the back-end's: when a vcpu of the VM is about to sleep, the kernel takes them, and rings MEZZ_BELL_REST of
 	// each.
 	u64 rest;
+	u64 vars; // 1: its firmware's variables have changed; stays until the back-end takes it
 };
 #define MEZZ_BELL_REST  (1ull << 62) // a vcpu is about to sleep, of which `rest` asked to tell
 #define MEZZ_BELL_STATE (1ull << 63) // the device's state has changed
 #define MEZZ_BELL_END   1ull         // the VM has ended: the back-end shall go
+
+// What a VM's firmware is told, and what it keeps. The area is shared: who reads believes nothing. It begins with this; at
+// MEZZ_FIRMWARE_ITEMS are fw_cfg's items (devices/fw_cfg.h), which the back-end writes before it starts the VM; at MEZZ_FIRMWARE_VARS the
+// contents of the flash chip, which are the template of the firmware's image at first. The VM's ACPI tables are in its memory at E0000h then.
+struct mezz_firmware {
+	u32 bios;    // 1: a BIOS, 0: UEFI
+	u32 vars;    // bytes of the chip; 0: there is none
+	u64 changes; // of the chip by the guest, so far
+	u64 saved;   // the back-end's: how many of them outlive the VM
+	u32 kept; // the back-end's: 1: a reset of the VM waits until saved is changes (MEZZ_DEVICE_SAVED)
+	u32 reserved;
+};
+#define MEZZ_MAP_FIRMWARE   (1ull << 46)
+#define MEZZ_FIRMWARE_SIZE  (2ull << 20)
+#define MEZZ_FIRMWARE_ITEMS 4096u
+#define MEZZ_FIRMWARE_VARS  (64u * 1024)
 
 // VMs that have a new bell, by id.
 struct mezz_events {

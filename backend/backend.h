@@ -7,6 +7,7 @@
 #pragma once
 
 #include "backend/device.h"
+#include "backend/firmware.h"
 #include "backend/plan.h"
 
 #define BACKEND_RUN "/run/mezzanine" // images of the boot bundle
@@ -33,6 +34,8 @@ struct backend {
 	struct device *device[MEZZ_SLOTS]; // NULL: none
 	struct watch *watch[MEZZ_SLOTS];   // of taps; NULL: none
 	int snapshot[BUNDLE_MAX_DISKS];    // files to be emptied when the VM has ended; -1: none
+	struct mezz_firmware *firmware;    // NULL: the VM has none
+	struct keeper *keeper;             // of its variables; NULL: they go with the VM
 };
 
 // All up to the start of the VM: false after a message. *ended: there is nothing to serve any more. run: BACKEND_RUN, or another

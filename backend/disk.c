@@ -136,6 +136,66 @@ bool disk_find(const char *partuuid, char *name, size_t size)
 	return found;
 }
 
+// ---------------------------------------------------------------- by serial number
+
+// What the file holds from `from` on, without spaces around it.
+static bool read_words(const char *path, size_t from, char *text, size_t size)
+{
+	char all[256], *start = all + from;
+	FILE *f = fopen(path, "re");
+	size_t n = f ? fread(all, 1, sizeof(all) - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	if (n <= from)
+		return false;
+	while (n > from && (all[n - 1] == ' ' || all[n - 1] == '\n' || !all[n - 1]))
+		n--;
+	all[n] = 0;
+	start += strspn(start, " ");
+	snprintf(text, size, "%s", start);
+	return true;
+}
+
+// Where Linux's drivers of NVMe, virtio and SCSI (with SATA) show it; the last as the page of its inquiry, whose header is 4 bytes.
+static bool serial_is(const char *disk, const char *serial)
+{
+	static const struct {
+		const char *file;
+		size_t from;
+	} places[] = {{"device/serial", 0}, {"serial", 0}, {"device/vpd_pg80", 4}};
+	char path[512], text[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		snprintf(path, sizeof(path), CLASS "/%.255s/%s", disk, places[i].file);
+		if (read_words(path, places[i].from, text, sizeof(text)))
+			return strcmp(text, serial) == 0;
+	}
+	return false;
+}
+
+// A whole disk, if no other one has that serial number.
+static bool find_serial(const char *serial, char *name, size_t size)
+{
+	unsigned found = 0;
+	struct dirent *e;
+	DIR *d = opendir(CLASS);
+
+	while (d && (e = readdir(d))) {
+		char folder[512];
+
+		snprintf(folder, sizeof(folder), CLASS "/%.255s", e->d_name);
+		if (e->d_name[0] == '.' || strlen(e->d_name) >= size || partition_number(folder) ||
+			!serial_is(e->d_name, serial))
+			continue;
+		strcpy(name, e->d_name);
+		found++;
+	}
+	if (d)
+		closedir(d);
+	return found == 1;
+}
+
 // ---------------------------------------------------------------- opening
 
 static bool exists(const char *folder, const char *name, char *path, size_t size)
@@ -153,18 +213,18 @@ static bool path_of(const char *name, char *path, size_t size)
 		return false;
 	if (exists("/dev", name, path, size) || exists("/dev/disk/by-partuuid", name, path, size))
 		return true;
-	return disk_find(name, found, sizeof(found)) && exists("/dev", found, path, size);
+	return (disk_find(name, found, sizeof(found)) || find_serial(name, found, sizeof(found))) &&
+	       exists("/dev", found, path, size);
 }
 
-int disk_open_device(unsigned number, const struct disk_line *d, bool *busy)
+int disk_open_device(const char *what, const char *device, bool write, bool *busy)
 {
-	bool write = d->mode == BUNDLE_DISK_RW;
 	char path[96];
 	int fd;
 
 	*busy = false;
-	if (!path_of(d->name, path, sizeof(path))) {
-		say("disk %u: the root VM has no disk or partition %s", number, d->name);
+	if (!path_of(device, path, sizeof(path))) {
+		say("%s: the root VM has no disk or partition %s", what, device);
 		return -1;
 	}
 	fd = open(path, (write ? O_RDWR | O_EXCL : O_RDONLY) | O_CLOEXEC);
@@ -172,6 +232,6 @@ int disk_open_device(unsigned number, const struct disk_line *d, bool *busy)
 		return fd;
 	*busy = errno == EBUSY;
 	if (!*busy)
-		say("disk %u: %s: %s", number, path, strerror(errno));
+		say("%s: %s: %s", what, path, strerror(errno));
 	return -1;
 }

@@ -5,11 +5,11 @@
 #include "backend/link.h"
 #include "kernel/core/disk_line.h"
 
-// The functions return an open file, or -1 after a message that begins with "disk N".
+// The functions return an open file, or -1 after a message that begins with `what` it is for, or "disk N".
 
 // A disk or partition of the root VM, by its name in /dev or its PARTUUID. One that is written is nobody else's: it is refused when
 // it is mounted, or used otherwise; *busy: just that.
-int disk_open_device(unsigned number, const struct disk_line *d, bool *busy);
+int disk_open_device(const char *what, const char *device, bool write, bool *busy);
 
 // Finds a disk's or partition's name in /dev (`size` bytes) by its PARTUUID. false: there is none such.
 bool disk_find(const char *partuuid, char *name, size_t size);

@@ -32,6 +32,7 @@ int link_fd(const struct link *l);
 // Maps guest memory [0, size), and the state that outlives a back-end (MEZZ_STATE_SIZE). NULL: errno tells.
 void *link_map_memory(struct link *l, u64 size);
 void *link_map_state(struct link *l);
+struct mezz_firmware *link_map_firmware(struct link *l); // of a VM that has some
 
 int link_state(struct link *l, unsigned slot, struct mezz_device_state *s);
 int link_interrupt(struct link *l, unsigned slot, u64 queues);

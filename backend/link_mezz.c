@@ -124,6 +124,11 @@ void *link_map_state(struct link *l)
 	return map(l, MEZZ_STATE_SIZE, MEZZ_MAP_STATE);
 }
 
+struct mezz_firmware *link_map_firmware(struct link *l)
+{
+	return map(l, MEZZ_FIRMWARE_SIZE, MEZZ_MAP_FIRMWARE);
+}
+
 int link_state(struct link *l, unsigned slot, struct mezz_device_state *s)
 {
 	memset(s, 0, sizeof(*s));

@@ -38,6 +38,13 @@ static bool ended_by(struct backend *b, int err)
 
 // ---------------------------------------------------------------- who wakes it
 
+void loop_vm_bells(struct backend *b)
+{
+	if (b->keeper && READ_ONCE(b->bells->vars))
+		keeper_changed(b->keeper);
+	b->ended |= atomic_exchange(&b->bells->vm, 0) & MEZZ_BELL_END;
+}
+
 // The eventfd is emptied before the bells are taken: a bell that rings meanwhile wakes again.
 static void bells_ready(struct backend *b, struct watch *w, u32 events)
 {
@@ -55,8 +62,7 @@ static void bells_ready(struct backend *b, struct watch *w, u32 events)
 		if (bells && b->device[slot])
 			ended_by(b, device_bells(b->device[slot], bells));
 	}
-	if (atomic_exchange(&b->bells->vm, 0) & MEZZ_BELL_END)
-		b->ended = true;
+	loop_vm_bells(b);
 }
 
 static void ring_ready(struct backend *b, struct watch *w, u32 events)
@@ -210,6 +216,8 @@ bool backend_run(struct backend *b)
 		;
 	if (!b->ended)
 		return say("%s: the kernel of Mezzanine refused: %s", b->name, strerror(-b->error));
+	if (b->keeper)
+		keeper_end(b->keeper);
 	snapshots_drop(b);
 	return true;
 }

@@ -6,3 +6,6 @@
 
 bool loop_prepare(struct backend *b); // all devices are there; false after a message
 void loop_destroy(struct backend *b);
+
+// Looks at the bells that are the VM's own.
+void loop_vm_bells(struct backend *b);

@@ -112,9 +112,7 @@ static bool read_plan(struct backend *b)
 	return !why || say("%s: %s", b->name, why);
 }
 
-// ---------------------------------------------------------------- devices
-
-static int open_device(unsigned number, const struct disk_line *d)
+static int open_device(const char *what, const char *name, bool write)
 {
 	bool busy = true;
 	int fd = -1;
@@ -122,13 +120,55 @@ static int open_device(unsigned number, const struct disk_line *d)
 	for (unsigned ms = 0; fd < 0 && busy && ms < FILE_PATIENCE; ms += PAUSE) {
 		if (ms)
 			pause_ms(PAUSE);
-		fd = disk_open_device(number, d, &busy);
+		fd = disk_open_device(what, name, write, &busy);
 	}
 	if (busy)
-		say("disk %u: %s is mounted, or another program or VM uses it; a disk that a VM writes is its alone",
-			number, d->name);
+		say("%s: %s is mounted, or another program or VM uses it; a disk that a VM writes is its alone",
+			what, name);
 	return fd;
 }
+
+// ---------------------------------------------------------------- firmware
+
+static void vars_saved(void *arg)
+{
+	struct backend *b = arg;
+
+	link_do(b->link, 0, MEZZ_DEVICE_SAVED);
+}
+
+static bool keep_vars(struct backend *b)
+{
+	int fd = b->plan.vars[0] ? open_device("firmware_vars", b->plan.vars, true) : -1;
+	const char *why;
+
+	if (fd < 0)
+		return !b->plan.vars[0];
+	b->keeper = keeper_create(&b->host, b->firmware, &b->bells->vars, fd,
+		b->vm.state == MEZZ_VM_WAITING, vars_saved, b, &why);
+	if (b->keeper)
+		return true;
+	close(fd);
+	return say("%s: %s", b->name, why);
+}
+
+static bool make_firmware(struct backend *b)
+{
+	const char *why = NULL;
+
+	if (!b->vm.firmware)
+		return !b->plan.vars[0] ||
+		       say("%s: its firmware has no variables that a device could keep", b->name);
+	b->firmware = link_map_firmware(b->link);
+	if (!b->firmware)
+		return say("%s: its firmware cannot be mapped: %s", b->name, strerror(errno));
+	if (b->vm.state == MEZZ_VM_WAITING)
+		why = firmware_tell(b->firmware, &b->vm, b->memory, b->host.ram[1].end,
+			b->host.ram[2].end - b->host.ram[2].start);
+	return why ? say("%s: %s", b->name, why) : keep_vars(b);
+}
+
+// ---------------------------------------------------------------- devices
 
 static bool add_disk(struct backend *b, unsigned n)
 {
@@ -136,10 +176,11 @@ static bool add_disk(struct backend *b, unsigned n)
 	bool waiting = b->vm.state == MEZZ_VM_WAITING;
 	struct host_block *store;
 	const char *why;
-	char id[24];
+	char id[24], what[24];
 	int fd;
 
-	fd = d->device ? open_device(n, d)
+	snprintf(what, sizeof(what), "disk %u", n);
+	fd = d->device ? open_device(what, d->name, d->mode == BUNDLE_DISK_RW)
 		       : disk_open_image(
 				 b->link, b->run, b->name, n, b->plan.disk[n].line, d, waiting);
 	if (fd < 0)
@@ -277,6 +318,7 @@ static bool begin(struct backend *b)
 	for (unsigned slot = 0; slot < MEZZ_SLOTS && err >= 0; slot++)
 		if (b->device[slot])
 			err = device_begin(b->device[slot]);
+	loop_vm_bells(b);
 	if (err >= 0 && b->vm.state == MEZZ_VM_WAITING)
 		err = link_start(b->link);
 	return err >= 0 || say("%s: cannot be served: %s", b->name, strerror(-err));
@@ -302,7 +344,7 @@ bool backend_open(struct backend *b, const char *name, const char *run, bool *en
 	if (!b->link)
 		return say("%s", why);
 	if (!find(b) || !read_plan(b) || !attach(b, ended) || !map(b) || !open_ring(b) ||
-		!make_devices(b))
+		!make_devices(b) || !make_firmware(b))
 		return false;
 	if (b->vm.state == MEZZ_VM_WAITING && !announce(b))
 		return false;
@@ -314,6 +356,10 @@ void backend_close(struct backend *b)
 	for (unsigned slot = 0; slot < MEZZ_SLOTS; slot++)
 		if (b->device[slot])
 			device_destroy(b->device[slot]);
+	if (b->keeper)
+		keeper_destroy(b->keeper);
+	if (b->firmware)
+		munmap(b->firmware, MEZZ_FIRMWARE_SIZE);
 	loop_destroy(b);
 	if (b->ring)
 		host_ring_destroy(b->ring);

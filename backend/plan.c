@@ -30,11 +30,21 @@ static const char *add_card(struct plan *p, const char *text)
 	return net_card_parse(&p->card[p->cards++], text);
 }
 
+static const char *add_vars(struct plan *p, const char *name)
+{
+	if (p->vars[0] || !*name || strlen(name) >= sizeof(p->vars))
+		return "vars: one device was expected";
+	strcpy(p->vars, name);
+	return NULL;
+}
+
 const char *plan_add(struct plan *p, unsigned n, const char *text)
 {
 	if (strncmp(text, "disk ", 5) == 0)
 		return add_disk(p, n, text + 5);
 	if (strncmp(text, "nic ", 4) == 0)
 		return add_card(p, text + 4);
+	if (strncmp(text, "vars ", 5) == 0)
+		return add_vars(p, text + 5);
 	return NULL;
 }

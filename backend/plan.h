@@ -19,6 +19,7 @@ struct plan {
 		struct disk_line what;
 	} disk[BUNDLE_MAX_DISKS];
 	struct net_card_config card[BUNDLE_MAX_NICS];
+	char vars[BUNDLE_DEVICE_MAX + 1]; // keeps the firmware's variables; empty: nothing does
 };
 
 void plan_init(struct plan *p, unsigned vcpus);

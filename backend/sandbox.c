@@ -57,7 +57,9 @@ static const int allowed[] = {
 	SCMP_SYS(brk),
 	SCMP_SYS(munmap), // the C library's
 	SCMP_SYS(ftruncate),
-	SCMP_SYS(close), // at the end
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(fdatasync), // the firmware's variables
+	SCMP_SYS(close),     // at the end
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 };

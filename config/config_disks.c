@@ -39,7 +39,8 @@ bool config_read_device(struct document *d, const yaml_node_t *node, char **out)
 		length != strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				       "0123456789-_."))
 		return document_fail(d, node,
-			"device: '%.60s', expected a name such as nvme0n1p3, or a PARTUUID", text);
+			"device: '%.60s', expected a name such as nvme0n1p3, a PARTUUID, or a serial number",
+			text);
 	free(*out);
 	*out = copy_text(text, length);
 	return true;

@@ -19,6 +19,21 @@ struct block_device *block_at(u32 i)
 	return i < count ? &devices[i] : NULL;
 }
 
+// A whole disk, by a serial number that no other one has.
+static struct block_device *find_serial(const char *serial)
+{
+	struct block_device *found = NULL;
+
+	for (u32 i = 0; i < count; i++) {
+		if (*devices[i].partuuid || strcmp(devices[i].disk->id, serial) != 0)
+			continue;
+		if (found)
+			return NULL;
+		found = &devices[i];
+	}
+	return found;
+}
+
 // PARTUUIDs are compared as they are written, in lower case.
 struct block_device *block_find(const char *name)
 {
@@ -26,7 +41,7 @@ struct block_device *block_find(const char *name)
 		if (strcmp(devices[i].name, name) == 0 ||
 			(*devices[i].partuuid && strcmp(devices[i].partuuid, name) == 0))
 			return &devices[i];
-	return NULL;
+	return find_serial(name);
 }
 
 static bool overlap(const struct block_device *a, const struct block_device *b)

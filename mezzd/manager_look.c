@@ -88,14 +88,14 @@ static void task_ended(void *owner, const struct task *t)
 
 // ---- tasks
 
-// A VM without disks and cards has no back-end that would start it; mezzd itself may have been killed before it did. What others make is
+// A VM without disks, cards and firmware has no back-end that would start it; mezzd itself may have been killed before it did. What others make is
 // theirs to start.
 static void start_bare(struct manager *m, const struct mezz_vm *vms, size_t count)
 {
 	char line[4096];
 
 	for (size_t i = 0; i < count; i++)
-		if (vms[i].state == MEZZ_VM_WAITING &&
+		if (vms[i].state == MEZZ_VM_WAITING && !vms[i].firmware &&
 			definitions_find(&m->definitions, vms[i].name) &&
 			device_vm_line(vms[i].id, 0, line, sizeof(line)) < 0)
 			device_vm_do(vms[i].id, MEZZ_VM_START);

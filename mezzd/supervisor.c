@@ -42,7 +42,7 @@ static bool needs_backend(const struct mezz_vm *vm)
 	char line[4096];
 
 	return !vm->is_root && vm->state != MEZZ_VM_ENDING && is_name(vm->name) &&
-	       device_vm_line(vm->id, 0, line, sizeof(line)) >= 0;
+	       (vm->firmware || device_vm_line(vm->id, 0, line, sizeof(line)) >= 0);
 }
 
 // ---- a back-end

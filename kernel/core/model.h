@@ -6,6 +6,7 @@
 
 struct boot_info;
 struct load;
+struct lpc;
 struct vm;
 
 extern const char *const model_name; // "micro" or "mono"
@@ -41,5 +42,6 @@ void model_work(void);
 // The CPU has nothing to run and no work: a short look for what the model expects soon. True: once more, instead of sleep.
 bool model_idle(void);
 
-// A format of kernel/vm/loader_parts.h that only this model can start. -ENOEXEC: it is not of such a format.
-int model_load(struct load *l);
+// A VM that has firmware is about to start: its memory and ACPI tables are there. The bridge to what the firmware asks first,
+// with fw_cfg's items and the flash chip as after a reset. NULL: l->why. No lock held.
+struct lpc *model_firmware(struct load *l, bool bios);

@@ -4,6 +4,7 @@
 #include "kernel/core/frame.h"
 #include "kernel/core/pcpu.h"
 #include "lib/errno.h"
+#include "lib/firmware.h"
 #include "lib/string.h"
 
 static u64 made; // a: VMs with devices so far
@@ -15,12 +16,11 @@ static bool is_key(const struct bundle_line *l, const char *key)
 
 const char *backend_lines(const struct bundle_vm *c, bool *devices)
 {
-	*devices = false;
+	*devices = firmware_is_bios(c->kernel.data, c->kernel.size) ||
+		   firmware_is(c->kernel.data, c->kernel.size);
 	for (unsigned i = 0; i < c->io_count; i++) {
 		const struct bundle_line *l = &c->io[i];
 
-		if (is_key(l, "vars"))
-			return "the firmware's variables are kept by mono only";
 		if (is_key(l, "balloon") && strcmp(l->value, "off") != 0)
 			return "only mono gives a balloon";
 		*devices |= is_key(l, "disk") || is_key(l, "nic");
@@ -45,7 +45,7 @@ const char *backend_create(struct vm *vm, bool has_root)
 	vm->backend->host.vm = vm;
 	vm->backend->serial = atomic_add(&made, 1) + 1;
 	vm->waiting = 1;
-	return NULL;
+	return firmware_create(vm, &vm->backend->firmware);
 }
 
 void backend_destroy(struct vm *vm)
@@ -57,6 +57,8 @@ void backend_destroy(struct vm *vm)
 	for (unsigned i = 0; i < MEZZ_SLOTS; i++)
 		if (b->device[i])
 			remote_free(b->device[i]);
+	if (b->firmware)
+		firmware_destroy(b->firmware);
 	kmem_free(b, sizeof(*b));
 	vm->backend = NULL;
 }
@@ -79,7 +81,7 @@ static bool is_quiet(struct vm *vm)
 	if (!devices_quiet(b))
 		return false;
 	if (vm->end == VM_END_RESET)
-		return true;
+		return !b->bells || !b->firmware || firmware_saved(b->firmware);
 	if (b->bells) {
 		backend_ring(vm, &b->bells->vm, MEZZ_BELL_END);
 		return false;

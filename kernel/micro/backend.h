@@ -12,6 +12,7 @@
 
 #include "abi/hypercall.h"
 #include "devices/host_kernel/host_kernel.h"
+#include "kernel/micro/firmware.h"
 #include "kernel/vm/vm.h"
 
 struct remote; // a device
@@ -26,11 +27,12 @@ struct vm_backend {
 	bool flushing;            // not any more, when its vcpus have flushed
 	u64 at;                   // guest-physical: how far its memory has been taken back
 	struct remote *device[MEZZ_SLOTS];
+	struct firmware *firmware; // c: NULL: it starts from a kernel
 };
 
 // ---- backend.c
 
-// What the VM's lines ask for: NULL, or why it cannot be. It waits if there are disks or cards.
+// What the VM's lines and its kernel ask for: NULL, or why it cannot be. It waits if there are disks, cards or firmware.
 const char *backend_create(struct vm *vm, bool has_root);
 const char *backend_lines(const struct bundle_vm *c, bool *devices);
 void backend_destroy(struct vm *vm); // quiet, or never started

@@ -8,6 +8,8 @@
 #define BLOCK  (2 * MiB)
 #define LEAVES 512u // looked at in one call of backend_take_back
 
+_Static_assert(MEZZ_FIRMWARE_SIZE == BLOCK, "it is lent as a whole");
+
 static bool lend_page(struct vm *root, u64 at, u64 size)
 {
 	struct gmap_leaf seen;
@@ -36,15 +38,20 @@ static bool lend(struct vm *root, u64 at, u64 size)
 
 s64 backend_lend(struct vm *vm, u64 gpa)
 {
+	const struct firmware *f = vm->backend->firmware;
 	struct gmap_leaf leaf;
-	u64 size;
+	u64 size = BLOCK;
 
-	if (!gmap_is_ram(&vm->gmap, gpa))
-		return -EFAULT;
-	if (!gmap_ptr(&vm->gmap, gpa))
-		return -ENOMEM;
-	gmap_leaf(&vm->gmap, gpa, &leaf);
-	size = leaf.end - leaf.start;
+	if (f && gpa - MEZZ_MAP_FIRMWARE < MEZZ_FIRMWARE_SIZE) {
+		leaf.at = va_to_hpa(f->area);
+	} else {
+		if (!gmap_is_ram(&vm->gmap, gpa))
+			return -EFAULT;
+		if (!gmap_ptr(&vm->gmap, gpa))
+			return -ENOMEM;
+		gmap_leaf(&vm->gmap, gpa, &leaf);
+		size = leaf.end - leaf.start;
+	}
 	vm->backend->lent = true;
 	vm->backend->at = 0;
 	if (!lend(root_vm(), leaf.at.v, size))
@@ -93,6 +100,8 @@ static bool take_some(struct vm *vm)
 			take_leaf(root_vm(), leaf.at.v, leaf.end - leaf.start);
 		*at = leaf.end;
 	}
+	if (*at == ~0ull && vm->backend->firmware)
+		take_leaf(root_vm(), va_to_hpa(vm->backend->firmware->area).v, BLOCK);
 	root_iommu_taken_back();
 	return *at == ~0ull;
 }

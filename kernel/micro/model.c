@@ -6,7 +6,6 @@
 #include "kernel/micro/create.h"
 #include "kernel/micro/root.h"
 #include "kernel/vm/vm.h"
-#include "lib/errno.h"
 
 const char *const model_name = "micro";
 
@@ -19,12 +18,6 @@ void model_init(const struct boot_info *info)
 const char *model_root_create(struct vm *vm)
 {
 	return root_create(vm);
-}
-
-int model_load(struct load *l)
-{
-	(void)l;
-	return -ENOEXEC;
 }
 
 const char *model_vm_create(struct vm *vm)

@@ -111,6 +111,7 @@ static void describe(struct mezz_vm *out, const struct vm *vm)
 		.state = state_of(vm),
 		.is_root = vm->machine != NULL,
 		.has_backend = vm->backend && READ_ONCE(vm->backend->bells),
+		.firmware = vm->backend && vm->backend->firmware,
 		.vcpus = vm->vcpu_count,
 		.weight = vm->config->weight,
 		.cap = vm->config->cap,

@@ -13,7 +13,7 @@
 #include "kernel/vm/vm.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "storage/twin.h"
+#include "storage/twin_restore.h"
 
 #define SETTLE_NS  100000000ull // without a change, before it is written
 #define DELAYS     20u          // so often at most
@@ -231,46 +231,15 @@ static int read_area(const struct nvram_disk *d, u8 *area, u32 bytes)
 	return err;
 }
 
-static const u8 *data_at(const struct nvram_disk *d, const u8 *area, unsigned slot)
-{
-	return area + slot * twin_slot(d->blocks) + TWIN_BLOCK;
-}
-
-// The newest was taken while the guest rewrote it all, perhaps, and then the power went: the one before is whole.
-static void fall_back(struct nvram_disk *d, const u8 *area)
-{
-	unsigned other = d->slot ^ 1;
-	u64 generation, size = d->blocks * TWIN_BLOCK;
-
-	if (!d->usable(data_at(d, area, d->slot), size) &&
-		twin_good(area, d->blocks, other, &generation) &&
-		d->usable(data_at(d, area, other), size))
-		d->slot = other;
-}
-
 static const char *restore(struct nvram_disk *d, const u8 *area)
 {
-	switch (twin_look(area, d->blocks, &d->slot, &d->generation)) {
-	case TWIN_GOOD:
-		d->begun = true;
-		fall_back(d, area);
-		memcpy(d->data, data_at(d, area, d->slot), d->blocks * TWIN_BLOCK);
-		return NULL;
-	case TWIN_EMPTY:
-		d->begun = true;
-		d->slot = 1;
-		return NULL;
-	case TWIN_NEW:
-		d->slot = 1;
-		return NULL;
-	case TWIN_OTHER:
-		return "its variable store is that of other firmware";
-	case TWIN_DAMAGED:
-		return "its variable store is damaged";
-	case TWIN_FOREIGN:
-		break;
-	}
-	return "its variable store's device holds something else, expected zeros at first";
+	struct twin_found found;
+	const char *why = twin_restore(area, d->blocks, d->usable, d->data, &found);
+
+	d->slot = found.slot;
+	d->generation = found.generation;
+	d->begun = found.begun;
+	return why;
 }
 
 static const char *load(struct nvram_disk *d)

@@ -33,14 +33,14 @@ static hpa_t entry_hpa(u64 pte)
 	return hpa(pte & ADDR_MASK);
 }
 
-int gmap_init(struct gmap *g, u16 owner)
+COLD int gmap_init(struct gmap *g, u16 owner)
 {
 	*g = (struct gmap){.lock = SPINLOCK(LOCK_GMAP), .owner = owner, .tables = 1};
 	g->root = frame_alloc(owner, FRAME_TABLE, ORDER_4K);
 	return hpa_is_none(g->root) ? -ENOMEM : 0;
 }
 
-void gmap_add_ram(struct gmap *g, u64 start, u64 end)
+COLD void gmap_add_ram(struct gmap *g, u64 start, u64 end)
 {
 	ASSERT(g->ranges < GMAP_RANGES && IS_ALIGNED(start | end, PAGE_SIZE) && end <= GPA_END);
 	if (start < end)
@@ -67,7 +67,7 @@ u64 gmap_ram_left(const struct gmap *g, u64 gpa)
 	return r ? r->end - gpa : 0;
 }
 
-static void table_free(u64 *table, int level)
+COLD static void table_free(u64 *table, int level)
 {
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		u64 pte = table[i];
@@ -82,7 +82,7 @@ static void table_free(u64 *table, int level)
 	frame_free(va_to_hpa(table), ORDER_4K);
 }
 
-void gmap_destroy(struct gmap *g)
+COLD void gmap_destroy(struct gmap *g)
 {
 	if (g->root.v && !hpa_is_none(g->root))
 		table_free(table_at(g->root), LEVELS - 1);
@@ -110,7 +110,7 @@ static u64 *find(const struct gmap *g, u64 gpa, int down, int *level)
 
 // Puts tables below the entry e of `level` until it reaches `down`; the entry there, NULL: no
 // memory.
-static u64 *descend(struct gmap *g, u64 *e, u64 gpa, int level, int down)
+COLD static u64 *descend(struct gmap *g, u64 *e, u64 gpa, int level, int down)
 {
 	while (level > down) {
 		hpa_t t = frame_alloc(g->owner, FRAME_TABLE, ORDER_4K);
@@ -150,7 +150,7 @@ static bool populate_block(struct gmap *g, const struct gmap_range *r, u64 gpa, 
 	return true;
 }
 
-static int populate_frame(struct gmap *g, u64 gpa)
+COLD static int populate_frame(struct gmap *g, u64 gpa)
 {
 	int level;
 	u64 *e = find(g, gpa, 0, &level);
@@ -172,7 +172,7 @@ static int populate_frame(struct gmap *g, u64 gpa)
 
 // Where no block fits: the frame, and with it those around it that are not there yet, as they
 // will be touched next and each would cost an exit.
-static int populate_group(struct gmap *g, const struct gmap_range *r, u64 gpa)
+COLD static int populate_group(struct gmap *g, const struct gmap_range *r, u64 gpa)
 {
 	u64 start = MAX(ALIGN_DOWN(gpa, GROUP), r->start);
 	u64 end = MIN(ALIGN_DOWN(gpa, GROUP) + GROUP, r->end);
@@ -184,7 +184,7 @@ static int populate_group(struct gmap *g, const struct gmap_range *r, u64 gpa)
 	return err;
 }
 
-int gmap_populate(struct gmap *g, u64 gpa)
+COLD int gmap_populate(struct gmap *g, u64 gpa)
 {
 	const struct gmap_range *r = range_of(g, gpa);
 	int level, err = 0;
@@ -215,7 +215,7 @@ void *gmap_ptr(struct gmap *g, u64 gpa)
 	return NULL;
 }
 
-bool gmap_map_device(struct gmap *g, u64 gpa, u64 size)
+COLD bool gmap_map_device(struct gmap *g, u64 gpa, u64 size)
 {
 	bool whole = size == BLOCK && IS_ALIGNED(gpa, BLOCK);
 	u64 done = 0;
@@ -236,7 +236,7 @@ bool gmap_map_device(struct gmap *g, u64 gpa, u64 size)
 	return done >= size;
 }
 
-void gmap_unmap_device(struct gmap *g, u64 gpa, u64 size)
+COLD void gmap_unmap_device(struct gmap *g, u64 gpa, u64 size)
 {
 	int level;
 	u64 *e;
@@ -248,7 +248,7 @@ void gmap_unmap_device(struct gmap *g, u64 gpa, u64 size)
 	spin_unlock(&g->lock);
 }
 
-void gmap_leaf(const struct gmap *g, u64 gpa, struct gmap_leaf *leaf)
+COLD void gmap_leaf(const struct gmap *g, u64 gpa, struct gmap_leaf *leaf)
 {
 	int level;
 	u64 pte = READ_ONCE(*find(g, gpa, 0, &level)), size = BIT(level_shift(level));
@@ -259,7 +259,7 @@ void gmap_leaf(const struct gmap *g, u64 gpa, struct gmap_leaf *leaf)
 	leaf->device = pte & PTE_DEVICE;
 }
 
-static bool map_rom_page(struct gmap *g, u64 gpa, hpa_t frame)
+COLD static bool map_rom_page(struct gmap *g, u64 gpa, hpa_t frame)
 {
 	int level;
 	u64 *e = find(g, gpa, 0, &level);
@@ -270,7 +270,7 @@ static bool map_rom_page(struct gmap *g, u64 gpa, hpa_t frame)
 	return e;
 }
 
-bool gmap_map_rom(struct gmap *g, u64 gpa, const void *rom, u64 size)
+COLD bool gmap_map_rom(struct gmap *g, u64 gpa, const void *rom, u64 size)
 {
 	u64 done = 0;
 
@@ -283,7 +283,7 @@ bool gmap_map_rom(struct gmap *g, u64 gpa, const void *rom, u64 size)
 	return done >= size;
 }
 
-void gmap_unmap_rom(struct gmap *g, u64 gpa, u64 size)
+COLD void gmap_unmap_rom(struct gmap *g, u64 gpa, u64 size)
 {
 	spin_lock(&g->lock);
 	for (u64 at = gpa; at < gpa + size; at += PAGE_SIZE) {

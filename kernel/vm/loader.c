@@ -2,7 +2,6 @@
 // Loading a guest's kernel: choice of the format, and what all formats need.
 
 #include "kernel/vm/loader.h"
-#include "kernel/core/model.h"
 #include "kernel/vm/acpi_tables.h"
 #include "kernel/vm/loader_parts.h"
 #include "lib/errno.h"
@@ -144,7 +143,7 @@ int load_modules(struct load *l, u64 after, struct memory_entry ranges[static LO
 static int load_any(struct load *l)
 {
 	static int (*const formats[])(struct load *) = {
-		load_bzimage, load_multiboot, load_pvh, model_load};
+		load_bzimage, load_multiboot, load_pvh, load_firmware};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
 		int err = formats[i](l);

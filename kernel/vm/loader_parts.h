@@ -71,6 +71,7 @@ int load_enter_64(struct load *l, u64 entry);
 int load_bzimage(struct load *l);
 int load_multiboot(struct load *l);
 int load_pvh(struct load *l);
+int load_firmware(struct load *l);
 
 // An ELF file's loadable segments at their physical addresses; sets kernel_start and kernel_end, and *entry. -ENOEXEC:
 // no x86 ELF.

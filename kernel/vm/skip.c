@@ -5,7 +5,7 @@
 #include "kernel/vm/linear.h"
 #include "lib/errno.h"
 
-static void single_step(struct vcpu *v)
+COLD static void single_step(struct vcpu *v)
 {
 	if (hvm->injecting(v))
 		return;

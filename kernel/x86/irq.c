@@ -49,16 +49,17 @@ int irq_alloc(struct pcpu *p, irq_fn *fn, void *arg, struct irq_message *out)
 		return -ENOMEM;
 	used++;
 	irqs[n] = (struct irq){fn, arg};
-	idt_set(IRQ_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);
+	idt_set(IRQ_FIRST + n, irq_entries + IRQ_ENTRY(n));
 	*out = (struct irq_message){MSI_ADDRESS | p->apic_id << 12, IRQ_FIRST + n};
 	return (int)(IRQ_FIRST + n);
 }
 
 _Static_assert(IRQ_LAST - IRQ_FIRST + 1 == IRQ_COUNT, "an entry for each");
+_Static_assert(IRQ_COUNT % IRQ_GROUP == 0, "whole groups");
 
 void irq_pass_on(void (*fn)(u8 vector))
 {
 	passed_on = fn;
 	for (u32 n = 0; n < IRQ_COUNT; n++)
-		idt_set(IRQ_FIRST + n, irq_entries + n * IRQ_ENTRY_SIZE);
+		idt_set(IRQ_FIRST + n, irq_entries + IRQ_ENTRY(n));
 }

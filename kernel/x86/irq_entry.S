@@ -5,14 +5,16 @@
 
 	.section .text.irq_entries, "ax"
 	.globl irq_entries
-	.balign IRQ_ENTRY_SIZE
 irq_entries:
 	.set n, 0
-	.rept IRQ_COUNT
-	.balign IRQ_ENTRY_SIZE
-	pushq $n - 128                  // what fits into one byte, with its sign
-	jmp irq_common
+	.rept IRQ_COUNT / IRQ_GROUP
+	.rept IRQ_GROUP
+1:	.byte 0x6a, (n - 128) & 0xff    // pushq: what fits into one byte, with its sign
+	.byte 0xeb, 2f - 1b - IRQ_ENTRY_SIZE
 	.set n, n + 1
+	.endr
+2:	.byte 0xe9
+	.long irq_common - 2b - IRQ_JUMP_SIZE
 	.endr
 
 irq_common:

@@ -4,8 +4,8 @@
 #include "kernel/x86/symbol.h"
 #include "kernel/x86/arch.h"
 
-// What the bytes from PAIR on in a name stand for; the names. Not there in the first link.
-#define PAIR 128
+// What a byte of a name stands for: two more, or, where the second is 0, the character that is the first; the names. Not there in the
+// first link.
 extern const u8 symtab_pairs[][2] __attribute__((weak));
 extern const u8 symtab_names[] __attribute__((weak)), symtab_end[] __attribute__((weak));
 
@@ -22,9 +22,9 @@ static u32 read_uleb128(const u8 **at)
 // Goes as deep as pairs are made of pairs: a name's length at most.
 static char *expand(u8 c, char *to, const char *end)
 {
-	if (c >= PAIR) {
-		to = expand(symtab_pairs[c - PAIR][0], to, end);
-		return expand(symtab_pairs[c - PAIR][1], to, end);
+	if (symtab_pairs[c][1]) {
+		to = expand(symtab_pairs[c][0], to, end);
+		return expand(symtab_pairs[c][1], to, end);
 	}
 	if (to < end)
 		*to++ = (char)c;

@@ -39,7 +39,6 @@ ONE_CODE = {'models': MICRO, 'why': 'code that both models have in common, and t
 OWN_IOMMU = {'models': MONO, 'why': 'mono confines each device by itself; with micro all of them together: root-dma-iommu'}
 BLACKOUT = {'models': MONO, 'why': 'with micro backend-killed and mezzd-killed end so'}
 FLUSH = {'models': MONO, 'why': "mono's promise; with micro what a VM wrote is Linux's when the VM dies"}
-FIRMWARE = {'models': MONO, 'why': 'only mono starts VMs from firmware yet (CAVEATS.md)'}
 BALLOON = {'models': MONO, 'why': 'only mono gives a balloon yet (CAVEATS.md)'}
 
 
@@ -126,7 +125,7 @@ def power():
 
 def main_job():
     """What `make run` does."""
-    yield Test('servers', [], alone=servers.survive, **FIRMWARE, groups='servers')
+    yield Test('servers', [], alone=servers.survive, groups='servers')
 
 
 def many():
@@ -224,10 +223,11 @@ def blackouts():
 
 def firmwares():
     """A disk as its owner left it."""
-    yield Test('firmware-disk', [], alone=firmware.boots_again, **FIRMWARE, groups='firmware')
-    yield Test('firmware-bios', [], alone=firmware.bios_boots_again, **FIRMWARE, groups='firmware')
-    yield Test('firmware-vars', [], alone=firmware.keeps_variables, **FIRMWARE, groups='firmware')
-    yield Test('firmware-vars-refused', [], alone=firmware.refused, **FIRMWARE, groups='firmware')
+    yield Test('firmware-disk', [], alone=firmware.boots_again, groups='firmware')
+    yield Test('firmware-bios', [], alone=firmware.bios_boots_again, groups='firmware')
+    yield Test('firmware-vars', [], alone=firmware.keeps_variables, groups='firmware')
+    yield Test('firmware-hammered', [], alone=firmware.hammered, groups='firmware hostile')
+    yield Test('firmware-vars-refused', [], alone=firmware.refused, groups='firmware')
 
 
 def networks():

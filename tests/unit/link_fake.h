@@ -21,6 +21,8 @@
 #define FAKE_MEMORY (8 * MiB)
 #define FAKE_IMAGE  (4 * MiB)
 
+static struct mezz_firmware *fake_firmware; // NULL: the VM has none
+
 struct fake {
 	struct mezz_vm vm;
 	char line[8][128]; // an empty one ends them
@@ -149,6 +151,12 @@ void *link_map_memory(struct link *l, u64 size)
 {
 	(void)l;
 	return size == FAKE_MEMORY ? fake_map(fake_memory_fd, size) : NULL;
+}
+
+struct mezz_firmware *link_map_firmware(struct link *l)
+{
+	(void)l;
+	return fake_firmware;
 }
 
 void *link_map_state(struct link *l)

@@ -31,7 +31,7 @@ static const struct hvm_ops fake_hvm = {.reg_set = fake_reg_set, .seg_set = fake
 const struct hvm_ops *hvm = &fake_hvm;
 
 // Unless a test is linked with a model's.
-__attribute__((weak)) int model_load(struct load *l)
+__attribute__((weak)) int load_firmware(struct load *l)
 {
 	(void)l;
 	return -ENOEXEC;

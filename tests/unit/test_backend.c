@@ -8,6 +8,7 @@
 // link: devices/virtio_net.c devices/virtio_net_tx.c devices/virtio_net_rx.c devices/virtio_net_control.c
 // link: devices/virtio_net_flow.c net/offload.c net/checksum.c net/frame.c net/switch.c net/stations.c net/vlan.c
 // link: net/bucket.c net/config.c kernel/core/disk_line.c storage/gpt.c storage/crc32.c lib/format.c -luring
+// link: backend/firmware.c backend/keeper.c devices/fw_tell.c devices/fw_cfg_acpi.c devices/fw_cfg_list.c lib/firmware.c storage/twin.c storage/twin_restore.c
 #include "tests/unit/link_driver.h"
 #include "backend/backend.h"
 

@@ -2,7 +2,7 @@
 // Virtual devices with back-ends in the root VM: what a driver does becomes bells, what a back-end does becomes interrupts, and
 // resets and ends wait for it.
 // link: kernel/micro/backend.c kernel/micro/backend_call.c kernel/micro/backend_device.c kernel/micro/backend_event.c
-// link: kernel/core/bundle_disk.c kernel/core/disk_line.c kernel/core/cpio.c lib/format.c devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio.c
+// link: kernel/core/bundle_disk.c kernel/core/disk_line.c kernel/core/cpio.c lib/format.c lib/firmware.c devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio.c
 // link: devices/virtqueue.c devices/pci_config.c devices/msix.c tests/unit/fake/arch.c
 #include <stdarg.h>
 #include "tests/unit/test.h"
@@ -69,6 +69,22 @@ bool backend_take_back(struct vm *of)
 {
 	CHECK(of == &vm);
 	return taken_back;
+}
+
+static struct firmware *made;
+static unsigned destroyed;
+
+const char *firmware_create(struct vm *of, struct firmware **f)
+{
+	CHECK(of == &vm);
+	*f = made;
+	return NULL;
+}
+
+void firmware_destroy(struct firmware *f)
+{
+	CHECK(f == made);
+	destroyed++;
 }
 
 s64 root_call_ram(struct vcpu *c, u64 at, gpa_t buffer, u64 room)
@@ -336,8 +352,8 @@ TEST(lines_of_the_definition)
 	lines(1, &(struct bundle_line){balloon, mib});
 	CHECK(backend_create(&vm, true));
 	lines(2, (struct bundle_line[]){{disk, text}, {vars, text}});
-	CHECK(backend_create(&vm, true));
-	CHECK(!vm.backend);
+	CHECK(!backend_create(&vm, true)); // the back-end looks at them
+	stop();
 }
 
 TEST(devices_are_added_while_the_vm_waits)
@@ -466,6 +482,37 @@ TEST(a_reboot_keeps_the_back_end)
 	call(MEZZ_CALL_DEVICE_DO, DEVICE, MEZZ_DEVICE_RESET_DONE, 0, 0);
 	CHECK(backend_quiet(&vm) && !(bells()->vm & MEZZ_BELL_END));
 	stop();
+}
+
+// What was set before a reset of the VM is kept by then, if somebody keeps it and is there.
+TEST(a_reboot_waits_for_variables)
+{
+	struct mezz_firmware area = {.changes = 3};
+	struct firmware f = {.area = &area, .changes = 3};
+
+	made = &f;
+	start();
+	vm.backend->firmware = &f;
+	attach();
+	vm.end = VM_END_RESET;
+	CHECK(backend_quiet(&vm)); // nobody keeps them
+	area.kept = 1;
+	CHECK(!backend_quiet(&vm));
+	area.saved = 2;
+	CHECK(!backend_quiet(&vm));
+	area.saved = 3;
+	this_pcpu()->work = 0;
+	CHECK_EQ(call(MEZZ_CALL_DEVICE_DO, MEZZ_DEVICE_OF(ID, 0), MEZZ_DEVICE_SAVED, 0, 0), 0);
+	CHECK(this_pcpu()->work & WORK_REAP);
+	CHECK(backend_quiet(&vm));
+	area.saved = 0;
+	CHECK(!backend_quiet(&vm));
+	CHECK_EQ(call(MEZZ_CALL_DETACH, ID, 0, 0, 0), 0);
+	CHECK(backend_quiet(&vm)); // the next one writes them
+	destroyed = 0;
+	stop();
+	CHECK_EQ(destroyed, 1);
+	made = NULL;
 }
 
 // Whatever the root VM asks, the answer is an error or a small number, and a VM without such devices is not touched.

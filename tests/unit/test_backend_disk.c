@@ -75,19 +75,9 @@ static bool possible(void)
 	return state;
 }
 
-static struct disk_line line(const char *device, enum bundle_disk_mode mode)
-{
-	struct disk_line d = {.mode = mode, .device = true};
-
-	strcpy(d.name, device);
-	return d;
-}
-
 static int open_disk(const char *device, enum bundle_disk_mode mode, bool *busy)
 {
-	struct disk_line d = line(device, mode);
-
-	return disk_open_device(0, &d, busy);
+	return disk_open_device("disk 0", device, mode == BUNDLE_DISK_RW, busy);
 }
 
 TEST(names)

@@ -161,6 +161,27 @@ TEST(taken_back)
 	stop();
 }
 
+// The area that is shared with a VM's firmware is none of its guest's memory, and goes as that does.
+TEST(firmware)
+{
+	struct firmware f = {0};
+	s64 at;
+
+	start();
+	CHECK_EQ(backend_lend(&vm, MEZZ_MAP_FIRMWARE), -EFAULT);
+	f.area = kmem_alloc(MEZZ_FIRMWARE_SIZE, 2);
+	backend.firmware = &f;
+	at = backend_lend(&vm, MEZZ_MAP_FIRMWARE + 70000);
+	CHECK_EQ(at, (s64)(va_to_hpa(f.area).v | MEZZ_MAP_BLOCK));
+	CHECK_EQ(backend_lend(&vm, MEZZ_MAP_FIRMWARE + MEZZ_FIRMWARE_SIZE), -EFAULT);
+	CHECK_EQ(backend_lend(&vm, MEZZ_MAP_FIRMWARE - 1), -EFAULT);
+	CHECK_EQ(mapped[((u64)at & ~MEZZ_MAP_BLOCK) / PAGE_SIZE + 511], 1);
+	CHECK(backend_take_back(&vm));
+	CHECK_EQ(reached(), 0);
+	kmem_free(f.area, MEZZ_FIRMWARE_SIZE);
+	stop();
+}
+
 // What is taken back from one VM is another's later: a block where pages were, and pages where a block was.
 TEST(lent_again_in_other_sizes)
 {

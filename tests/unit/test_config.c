@@ -556,7 +556,7 @@ TEST(wrong_disks)
 	WRONG_VM("disks: [{image: disk, size: 3}]",
 		"6: unknown key 'size', expected one of image, device, format, mode");
 	WRONG_VM("disks: [{device: 'a b'}]",
-		"6: device: 'a b', expected a name such as nvme0n1p3, or a PARTUUID");
+		"6: device: 'a b', expected a name such as nvme0n1p3, a PARTUUID, or a serial number");
 	WRONG_VM("disks: [{device: sda, mode: snapshot}]",
 		"6: mode: snapshot of a device, expected rw or ro");
 	WRONG_VM("disks: [{device: sda}, {device: sda, mode: ro}]",
@@ -620,7 +620,7 @@ TEST(firmware_variables)
 	WRONG(BOOT(DISK "    firmware_vars: {image: x}\n"),
 		"7: unknown key 'image' of firmware_vars, expected {device: NAME}, NAME such as nvme0n1p3, or a PARTUUID");
 	WRONG(BOOT(DISK "    firmware_vars: {device: ../x}\n"),
-		"7: device: '../x', expected a name such as nvme0n1p3, or a PARTUUID");
+		"7: device: '../x', expected a name such as nvme0n1p3, a PARTUUID, or a serial number");
 	WRONG(BOOT("    kernel: vmlinuz\n    firmware_vars: {device: vd0}\n"),
 		"2: this VM has a 'kernel' and 'firmware_vars', expected one of them");
 	WRONG(BOOT("    disks: [{device: vd0p1, mode: ro}]\n    firmware: m1\n    firmware_vars: {device: vd0p1}\n"),

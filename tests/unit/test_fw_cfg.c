@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: MIT
-// fw_cfg by its ports: items, the list of files, ends, and accesses of the wrong size.
-// link: devices/fw_cfg.c
-#include "devices/fw_cfg.h"
+// fw_cfg by its ports: items, the list of files, ends, accesses of the wrong size; and an area whose owner lies.
+// link: devices/fw_cfg.c devices/fw_cfg_list.c
+#include "devices/fw_cfg_list.h"
 #include "tests/unit/test.h"
 
+#define AREA 2048u
+
 static struct fw_cfg f;
+static struct fw_cfg_list list;
+
+// As after a reset.
+static void begin(u16 cpus)
+{
+	free((void *)(uintptr_t)f.area);
+	f = (struct fw_cfg){.area = malloc(AREA), .size = AREA};
+	memset((void *)(uintptr_t)f.area, 0xa5, AREA);
+	fw_cfg_list_init(&list, (void *)(uintptr_t)f.area, AREA, cpus);
+	fw_cfg_write(&f, FW_CFG_SELECTOR, 2, 0);
+}
 
 static void select_item(u16 item)
 {
@@ -28,7 +41,7 @@ static void read_bytes(char *to, size_t n)
 
 TEST(known_items)
 {
-	fw_cfg_init(&f, 0x0102);
+	begin(0x0102);
 	CHECK_EQ(read_be(4), 0x51454d55); // "QEMU", selected after a reset
 	CHECK_EQ(read_be(2), 0);          // behind its end
 	select_item(FW_CFG_REVISION);
@@ -47,9 +60,9 @@ TEST(files)
 {
 	char name[56];
 
-	fw_cfg_init(&f, 1);
-	CHECK(fw_cfg_add(&f, "etc/one", "abc", 3));
-	CHECK(fw_cfg_add(&f, "etc/empty", "", 0));
+	begin(1);
+	CHECK(fw_cfg_add(&list, "etc/one", "abc", 3));
+	CHECK(fw_cfg_add(&list, "etc/empty", "", 0));
 	select_item(FW_CFG_DIRECTORY);
 	CHECK_EQ(read_be(4), 2);
 	CHECK_EQ(read_be(4), 3);
@@ -77,21 +90,21 @@ TEST(no_room)
 {
 	char name[58];
 
-	fw_cfg_init(&f, 1);
+	begin(1);
 	memset(name, 'n', sizeof(name));
 	name[56] = 0;
-	CHECK(!fw_cfg_add(&f, name, "", 0));
+	CHECK(!fw_cfg_add(&list, name, "", 0));
 	name[55] = 0;
 	for (unsigned i = 0; i < FW_CFG_FILES; i++)
-		CHECK(fw_cfg_add(&f, name, "", 0));
-	CHECK(!fw_cfg_add(&f, name, "", 0));
+		CHECK(fw_cfg_add(&list, name, "", 0));
+	CHECK(!fw_cfg_add(&list, name, "", 0));
 	select_item(FW_CFG_DIRECTORY);
 	CHECK_EQ(read_be(4), FW_CFG_FILES);
 }
 
 TEST(other_accesses)
 {
-	fw_cfg_init(&f, 1);
+	begin(1);
 	CHECK_EQ(fw_cfg_read(&f, FW_CFG_SELECTOR, 2), 0xffff);
 	CHECK_EQ(fw_cfg_read(&f, FW_CFG_DATA, 4), 0xffffffff);
 	CHECK_EQ(fw_cfg_read(&f, 4, 1), 0xff);
@@ -101,13 +114,48 @@ TEST(other_accesses)
 	CHECK_EQ(read_be(4), 0x51454d55); // none of that was one
 }
 
-// A guest may read for as long as it likes.
-TEST(offset_does_not_wrap)
+TEST(no_room_for_bytes)
 {
-	fw_cfg_init(&f, 1);
-	f.offset = 0xfffffffe;
+	static u8 big[AREA];
+
+	begin(1);
+	CHECK(!fw_cfg_add(&list, "big", big, sizeof(big)));
+	CHECK(!fw_cfg_add(&list, "small", big, 1)); // one that is missing is noticed at the end
+	select_item(FW_CFG_DIRECTORY);
 	CHECK_EQ(read_be(4), 0);
-	CHECK_EQ(f.offset, 0xffffffff);
+	free((void *)(uintptr_t)f.area);
+	f = (struct fw_cfg){
+		.area = calloc(1, sizeof(struct fw_cfg_area)), .size = sizeof(struct fw_cfg_area)};
+	fw_cfg_list_init(&list, (void *)(uintptr_t)f.area, f.size, 1);
+	CHECK(!fw_cfg_add(&list, "a", big, 1));
+}
+
+// Whoever owns the area may write anything there, at any moment; ASan sees what is read.
+TEST(area_that_lies)
+{
+	struct fw_cfg_area *a;
+
+	begin(1);
+	a = (void *)(uintptr_t)f.area;
+	a->count = ~0u;
+	select_item(0x4321);
+	CHECK_EQ(read_be(4), 0);
+	a->item[0] = (struct fw_cfg_item){.key = 7, .at = AREA - 2, .size = 3};
+	select_item(7);
+	CHECK_EQ(read_be(4), 0);
+	a->item[0] = (struct fw_cfg_item){.key = 7, .at = ~0u, .size = 3};
+	select_item(7);
+	CHECK_EQ(read_be(4), 0);
+	a->item[0] = (struct fw_cfg_item){.key = 7, .at = 0, .size = ~0u};
+	select_item(7);
+	CHECK_EQ(read_be(4), 0);
+	a->item[0] = (struct fw_cfg_item){.key = 7, .at = AREA - 2, .size = 2};
+	select_item(7);
+	CHECK_EQ(read_be(4), 0xa5a50000);
+	// What was selected stays within the area, whatever becomes of the item.
+	select_item(7);
+	a->item[0] = (struct fw_cfg_item){.key = 7, .at = 0, .size = ~0u};
+	CHECK_EQ(read_be(3), 0xa5a500);
 }
 
 TEST_MAIN()

@@ -2,12 +2,13 @@
 // A VM that starts from firmware: this test is the firmware, and finds through its ports what it needs.
 // link: kernel/vm/loader.c kernel/vm/loader_bzimage.c kernel/vm/loader_elf.c kernel/vm/loader_entry.c
 // link: kernel/vm/loader_multiboot.c kernel/vm/loader_pvh.c kernel/vm/acpi_tables.c kernel/core/timer.c tests/unit/fake/arch.c
-// link: kernel/mono/loader_firmware.c kernel/mono/lpc.c kernel/vm/vpci.c devices/fw_cfg.c devices/fw_cfg_acpi.c
-// link: devices/pflash.c lib/firmware.c
-#include "devices/fw_cfg_acpi.h"
+// link: kernel/vm/loader_firmware.c kernel/mono/firmware.c kernel/vm/lpc.c kernel/vm/vpci.c devices/fw_cfg.c devices/fw_cfg_list.c
+// link: devices/fw_cfg_acpi.c devices/fw_tell.c devices/pflash.c lib/firmware.c
+#include "devices/fw_cfg_list.h"
+#include "devices/fw_tell.h"
 #include "kernel/core/frame.h"
 #include "kernel/mono/firmware.h"
-#include "kernel/mono/lpc.h"
+#include "kernel/vm/lpc.h"
 #include "kernel/mono/nvram.h"
 #include "tests/unit/irq_fake.h"
 #include "tests/unit/loader_fake.h"
@@ -31,18 +32,14 @@ void gmap_add_ram(struct gmap *g, u64 start, u64 end)
 	guest_top_start = start;
 }
 
-static struct pflash chip;
-static u32 chip_size; // 0: there is none
+static struct vflash chip;
+static bool has_chip;
 static u8 variables[VARS];
 
-struct pflash *nvram_start(struct vm *v, u64 *at, u32 *size)
+struct vflash *nvram_start(struct vm *v)
 {
 	CHECK(v == &vm);
-	*size = chip_size;
-	if (!chip_size)
-		return NULL;
-	*at = 0x100000000ull - IMAGE;
-	return &chip;
+	return has_chip ? &chip : NULL;
 }
 
 static void nothing_changed(struct pflash *f, u32 offset, u32 bytes)
@@ -221,10 +218,12 @@ TEST(variables_are_a_chip)
 	u64 value;
 
 	memset(variables, 0xff, sizeof(variables));
-	pflash_init(&chip, &chip_ops, variables, VARS);
-	chip_size = VARS;
+	pflash_init(&chip.chip, &chip_ops, variables, VARS);
+	chip.at = at;
+	chip.size = VARS;
+	has_chip = true;
 	CHECK_EQ(start(128 * MiB), 0);
-	chip_size = 0;
+	has_chip = false;
 	CHECK_EQ(added_start, at + VARS);
 	CHECK_EQ(added_end, 0x100000000ull);
 	CHECK(memcmp(guest_top, file + VARS, IMAGE - VARS) == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A variable store before a disk that is slow, fails, or loses its power; and the guest's view of the chip.
-// link: kernel/mono/nvram.c kernel/mono/nvram_disk.c devices/pflash.c lib/firmware.c storage/twin.c storage/crc32.c
+// link: kernel/mono/nvram.c kernel/vm/vflash.c kernel/mono/nvram_disk.c devices/pflash.c lib/firmware.c storage/twin.c storage/twin_restore.c storage/crc32.c
 // link: tests/unit/fake/arch.c
 #include "devices/host.h"
 #include "devices/pflash.h"
@@ -10,6 +10,7 @@
 #include "kernel/core/pcpu.h"
 #include "kernel/mono/nvram.h"
 #include "kernel/mono/nvram_disk.h"
+#include "kernel/vm/vflash.h"
 #include "kernel/vm/vm.h"
 #include "lib/errno.h"
 #include "tests/unit/firmware_build.h"
@@ -211,11 +212,11 @@ static void setup(void)
 static struct pflash *start(void)
 {
 	const char *why = nvram_create(&vm);
-	u64 at;
-	u32 size;
+	struct vflash *f;
 
 	CHECK(!why);
-	return nvram_start(&vm, &at, &size);
+	f = nvram_start(&vm);
+	return f ? &f->chip : NULL;
 }
 
 static void program(struct pflash *chip, u64 at, u8 value)
@@ -253,16 +254,15 @@ static u8 byte_at(struct pflash *chip, u64 at)
 TEST(in_memory_for_the_life_of_the_vm)
 {
 	struct pflash *chip;
-	u64 at;
-	u32 size;
+	struct vflash *f;
 
 	setup();
 	config.io_count = 1;
 	chip = start();
 	CHECK(chip && mapped);
 	program(chip, 5000, 0x12);
-	CHECK(nvram_start(&vm, &at, &size) == chip); // a reset
-	CHECK(at == 0x100000000ull - IMAGE && size == VARS);
+	f = nvram_start(&vm); // a reset
+	CHECK(&f->chip == chip && f->at == 0x100000000ull - IMAGE && f->size == VARS);
 	CHECK_EQ(byte_at(chip, 5000), 0x12);
 	CHECK(end(VM_END_POWEROFF));
 	CHECK(!mapped && !pending);
@@ -273,8 +273,6 @@ TEST(in_memory_for_the_life_of_the_vm)
 
 TEST(firmware_without_variables)
 {
-	u64 at;
-	u32 size = 1;
 	const char *why;
 
 	setup();
@@ -283,7 +281,7 @@ TEST(firmware_without_variables)
 	CHECK(why && strstr(why, "no variables"));
 	config.io_count = 1;
 	CHECK(!nvram_create(&vm));
-	CHECK(!nvram_start(&vm, &at, &size) && !size);
+	CHECK(!nvram_start(&vm));
 	CHECK(nvram_quiet(&vm));
 	nvram_destroy(&vm);
 	image[0x33] ^= 1;
@@ -453,8 +451,6 @@ static void erase(struct pflash *chip, u64 at)
 TEST(spoiled_by_the_guest)
 {
 	struct pflash *chip;
-	u64 at;
-	u32 size;
 
 	setup();
 	chip = start();
@@ -465,7 +461,7 @@ TEST(spoiled_by_the_guest)
 	CHECK(!nvram_quiet(&vm));
 	while (disk_answers())
 		;
-	CHECK(nvram_start(&vm, &at, &size) == chip);
+	CHECK(&nvram_start(&vm)->chip == chip);
 	CHECK_EQ(logs, 1);
 	CHECK(byte_at(chip, 0x28) == '_' && byte_at(chip, 5000) == 0xff);
 	CHECK(timer->armed);

@@ -2,7 +2,7 @@
 // The LPC bridge: constant registers; fw_cfg's ports, the flash and the ECAM as BARs that are always at the same places.
 //
 // Source: Intel I/O Controller Hub 9 data sheet, section 13.1 (PMBASE, ACPI_CNTL).
-#include "kernel/mono/lpc.h"
+#include "kernel/vm/lpc.h"
 #include "kernel/vm/vm.h"
 
 #include "lib/string.h"
@@ -50,7 +50,8 @@ static struct pci_bar lpc_bar(void *dev, unsigned bar)
 	const struct lpc *l = dev;
 
 	if (bar == BAR_FLASH && l->flash)
-		return (struct pci_bar){.addr = l->flash_at, .size = l->flash->size, .fixed = true};
+		return (struct pci_bar){
+			.addr = l->flash->at, .size = l->flash->size, .fixed = true};
 	return bar < BARS ? bars[bar] : (struct pci_bar){0};
 }
 
@@ -61,7 +62,7 @@ static u64 lpc_bar_read(void *dev, unsigned bar, u64 offset, unsigned size)
 	if (bar == BAR_FW_CFG)
 		return fw_cfg_read(&l->fw_cfg, offset, size);
 	if (bar == BAR_FLASH)
-		return pflash_read(l->flash, offset, size);
+		return pflash_read(&l->flash->chip, offset, size);
 	return size > 4 ? ~0ull : vpci_ecam_read(l->bus, (u32)offset, size);
 }
 
@@ -72,7 +73,7 @@ static void lpc_bar_write(void *dev, unsigned bar, u64 offset, unsigned size, u6
 	if (bar == BAR_FW_CFG)
 		fw_cfg_write(&l->fw_cfg, offset, size, (u32)value);
 	else if (bar == BAR_FLASH)
-		pflash_write(l->flash, offset, size, value);
+		pflash_write(&l->flash->chip, offset, size, value);
 	else if (size <= 4)
 		vpci_ecam_write(l->bus, (u32)offset, size, (u32)value);
 }
@@ -81,8 +82,7 @@ static void lpc_reset(void *dev)
 {
 	struct lpc *l = dev;
 
-	l->fw_cfg.selected = 0;
-	l->fw_cfg.offset = 0;
+	fw_cfg_write(&l->fw_cfg, FW_CFG_SELECTOR, 2, 0);
 }
 
 const struct pci_function_ops lpc_ops = {

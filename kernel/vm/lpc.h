@@ -5,7 +5,7 @@
 
 #include "devices/fw_cfg.h"
 #include "devices/pci.h"
-#include "devices/pflash.h"
+#include "kernel/vm/vflash.h"
 
 #define LPC_SLOT        31u
 #define LPC_FW_CFG_PORT 0x510u
@@ -18,8 +18,7 @@ struct vpci;
 struct lpc {
 	struct vpci *bus;
 	struct fw_cfg fw_cfg;
-	struct pflash *flash; // NULL: none
-	u64 flash_at;         // guest-physical
+	struct vflash *flash; // NULL: none
 };
 
 // The function's `dev` is a struct lpc, which the owner has filled. All under the VM's lock.
