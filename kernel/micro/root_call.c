@@ -163,7 +163,7 @@ static s64 obey_waiting(struct vm *vm, u64 op, struct order *o)
 // It runs, or does so again when it has been reset.
 static bool is_to_run(const struct vm *vm)
 {
-	enum vm_end end = READ_ONCE(vm->end);
+	u64 end = READ_ONCE(vm->end);
 
 	return end == VM_END_NONE || end == VM_END_RESET || READ_ONCE(vm->state) == VM_RUNNING;
 }
