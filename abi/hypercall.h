@@ -116,7 +116,7 @@ enum mezz_call {
 
 enum mezz_vm_op {
 	MEZZ_VM_SHUTDOWN, // presses its power button; a guest that does not listen (yet) does not remember it
-	MEZZ_VM_STOP,  // at once, whatever it does
+	MEZZ_VM_STOP,  // at once, whatever it does; one that is being reset does not start again
 	MEZZ_VM_PAUSE, // its vcpus run no more until MEZZ_VM_RESUME; its clocks go on
 	MEZZ_VM_RESUME,
 	MEZZ_VM_START, // it waits, and its devices are there: it begins to run. -EBUSY: it does already

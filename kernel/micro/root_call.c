@@ -159,20 +159,29 @@ static s64 obey_waiting(struct vm *vm, u64 op, struct order *o)
 	return 0;
 }
 
+// It runs, or does so again when it has been reset.
+static bool is_to_run(const struct vm *vm)
+{
+	u64 end = READ_ONCE(vm->end);
+
+	return end == VM_END_NONE || end == VM_END_RESET || READ_ONCE(vm->state) == VM_RUNNING;
+}
+
 static s64 obey(struct vm *vm, u64 op, struct order *o)
 {
 	if (vm->machine)
 		return -EPERM;
 	if (atomic_load(&vm->waiting))
 		return obey_waiting(vm, op, o);
+	if (op == MEZZ_VM_STOP && is_to_run(vm)) {
+		vm_stop_by_request(vm);
+		return 0;
+	}
 	if (READ_ONCE(vm->state) != VM_RUNNING)
 		return op <= MEZZ_VM_START ? -ENOENT : -EINVAL;
 	switch (op) {
 	case MEZZ_VM_SHUTDOWN:
 		vpm_power_button(vm);
-		return 0;
-	case MEZZ_VM_STOP:
-		vm_stop(vm, "by request");
 		return 0;
 	case MEZZ_VM_PAUSE:
 	case MEZZ_VM_RESUME:

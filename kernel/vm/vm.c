@@ -37,6 +37,14 @@ void vm_stop(struct vm *vm, const char *fmt, ...)
 	vm_end(vm, VM_END_STOPPED, 0);
 }
 
+// vm_list_run looks at the wish after it has let the VM run.
+void vm_stop_by_request(struct vm *vm)
+{
+	atomic_store(&vm->stop_wanted, 1);
+	if (atomic_load(&vm->state) == VM_RUNNING)
+		vm_stop(vm, "by request");
+}
+
 void vm_pause(struct vm *vm, bool on)
 {
 	WRITE_ONCE(vm->paused, on);

@@ -43,6 +43,7 @@ struct vm {
 	u64 vcpus_gone;    // a: vcpus that have left the scheduler for good
 	u64 finishable;    // a: all have; the reaper may take it
 	bool paused;       // a: by vm_pause
+	u64 stop_wanted;   // a: by vm_stop_by_request: it does not start again
 	u64 waiting;       // a: its devices are still to come (micro); vm_begin ends it
 
 	struct spinlock lock;       // rank LOCK_VM: pc and the devices on it
@@ -115,6 +116,9 @@ __attribute__((format(printf, 2, 3))) void vm_stop(struct vm *vm, const char *fm
 // Its vcpus run no more until it is resumed; it may be stopped meanwhile. Any CPU; the list of VMs is locked (vm_list_each),
 // so that orders come one after the other.
 void vm_pause(struct vm *vm, bool on);
+
+// Stops it, also if it is just being reset, and so does not run now.
+void vm_stop_by_request(struct vm *vm);
 
 // A line of the log with the VM's name; at most 64 for each run of a VM, then silence (a guest may
 // provoke it).

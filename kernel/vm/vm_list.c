@@ -48,6 +48,8 @@ void vm_list_run(struct vm *vm)
 	spin_lock(&lock);
 	atomic_store(&vm->state, VM_RUNNING);
 	sched_wake(&vm->vcpus[0]->sched);
+	if (atomic_load(&vm->stop_wanted))
+		vm_stop(vm, "by request");
 	spin_unlock(&lock);
 }
 

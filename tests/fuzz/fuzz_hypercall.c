@@ -158,6 +158,13 @@ void vm_stop(struct vm *vm, const char *fmt, ...)
 	vm->state = VM_STOPPING;
 }
 
+void vm_stop_by_request(struct vm *vm)
+{
+	MUST(!vm->machine);
+	if (vm->state == VM_RUNNING)
+		vm_stop(vm, "by request");
+}
+
 void vm_pause(struct vm *vm, bool on)
 {
 	MUST(!vm->machine);

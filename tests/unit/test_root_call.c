@@ -123,6 +123,11 @@ void vm_stop(struct vm *vm, const char *fmt, ...)
 	snprintf(order, sizeof(order), "stop %s", vm->name);
 }
 
+void vm_stop_by_request(struct vm *vm)
+{
+	snprintf(order, sizeof(order), "stop %s", vm->name);
+}
+
 void vm_pause(struct vm *vm, bool on)
 {
 	vm->paused = on;
@@ -245,8 +250,14 @@ TEST(orders)
 	for (u64 op = 0; op <= MEZZ_VM_START; op++)
 		CHECK_EQ(call(MEZZ_CALL_VM_DO, 1, op, 0, 0), -EPERM); // itself
 	vms[1].state = VM_STOPPING;
+	vms[1].end = VM_END_POWEROFF;
 	CHECK_EQ(call(MEZZ_CALL_VM_DO, 4, MEZZ_VM_PAUSE, 0, 0), -ENOENT);
+	CHECK_EQ(call(MEZZ_CALL_VM_DO, 4, MEZZ_VM_STOP, 0, 0), -ENOENT);
 	CHECK(!order[0]);
+	vms[1].end = VM_END_RESET; // it will run again, unless it is told now
+	CHECK_EQ(call(MEZZ_CALL_VM_DO, 4, MEZZ_VM_PAUSE, 0, 0), -ENOENT);
+	CHECK_EQ(call(MEZZ_CALL_VM_DO, 4, MEZZ_VM_STOP, 0, 0), 0);
+	CHECK(!strcmp(order, "stop web"));
 }
 
 // It can be started or given up, by one caller.
