@@ -160,6 +160,13 @@ static void leave(struct backend *b)
 	kfree(b);
 }
 
+/* The state, too: VMs that get this id later have it. */
+static bool is_held(struct backend *b)
+{
+	return mezz_lent_is_held(&b->lent) ||
+	       mezz_pages_held(PHYS_PFN(virt_to_phys(b->vm->state)), MEZZ_STATE_SIZE / PAGE_SIZE);
+}
+
 /* Until then the VM has a back-end, and its memory stays its own. */
 static void look_again(struct work_struct *unused)
 {
@@ -168,7 +175,7 @@ static void look_again(struct work_struct *unused)
 	mutex_lock(&lock);
 	list_for_each_entry_safe(b, next, &leaving, link)
 	{
-		if (mezz_lent_is_held(&b->lent))
+		if (is_held(b))
 			continue;
 		list_del(&b->link);
 		leave(b);
@@ -189,7 +196,7 @@ void mezz_backend_detach(struct file *file)
 	mutex_lock(&lock);
 	mezz_events_set(b->vm->id, NULL);
 	eventfd_ctx_put(b->events);
-	if (mezz_lent_is_held(&b->lent)) {
+	if (is_held(b)) {
 		__module_get(THIS_MODULE);
 		list_add(&b->link, &leaving);
 		schedule_delayed_work(&looks, msecs_to_jiffies(PAUSE));

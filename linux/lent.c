@@ -23,8 +23,8 @@ int mezz_lent_note(struct mezz_lent *l, u64 at, u64 size)
 	return xa_err(xa_store(&l->pages, PHYS_PFN(at), count, GFP_KERNEL));
 }
 
-/* Each has one reference of its own (memremap_pages). */
-static bool is_held(unsigned long pfn, unsigned long count)
+/* Each has one reference of its own (memremap_pages, alloc_pages_exact). */
+bool mezz_pages_held(unsigned long pfn, unsigned long count)
 {
 	for (unsigned long i = 0; i < count; i++)
 		if (page_ref_count(pfn_to_page(pfn + i)) > 1)
@@ -41,7 +41,7 @@ bool mezz_lent_is_held(struct mezz_lent *l)
 	xa_for_each_start(&l->pages, pfn, count, l->next)
 	{
 		l->next = pfn;
-		if (is_held(pfn, xa_to_value(count)))
+		if (mezz_pages_held(pfn, xa_to_value(count)))
 			return true;
 		cond_resched();
 	}

@@ -44,6 +44,7 @@ void mezz_lent_init(struct mezz_lent *l);
 void mezz_lent_destroy(struct mezz_lent *l);
 int mezz_lent_note(struct mezz_lent *l, u64 at, u64 size);
 bool mezz_lent_is_held(struct mezz_lent *l);
+bool mezz_pages_held(unsigned long pfn, unsigned long count);
 
 /* memory.c: the page structure of memory that the kernel of Mezzanine has lent, a block of 2 MiB or a page; NULL: there is none to be
  * had. It stays until the module goes. */

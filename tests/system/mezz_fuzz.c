@@ -314,17 +314,17 @@ static bool is_free(void)
 }
 
 // A page of the VM goes into the pipe; then nothing of the back-end is left but that.
-static bool hold(int to)
+static bool hold(int to, uint64_t place)
 {
 	int fd = open(MEZZ_DEVICE, O_RDWR | O_CLOEXEC), events = eventfd(0, EFD_CLOEXEC);
 	struct iovec v = {.iov_len = PAGE};
 
 	if (attach_to(fd, l.id, events))
 		return false;
-	v.iov_base = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)GENTLE);
+	v.iov_base = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)place);
 	if (v.iov_base == MAP_FAILED)
 		return false;
-	*(volatile char *)v.iov_base = 'h';
+	((volatile char *)v.iov_base)[PAGE - 1] = 'h'; // where no bell is
 	if (vmsplice(to, &v, 1, 0) != (long)PAGE)
 		return false;
 	munmap(v.iov_base, PAGE);
@@ -332,13 +332,13 @@ static bool hold(int to)
 	return !close(fd);
 }
 
-static int held(void)
+static void held(uint64_t place)
 {
 	char page[PAGE];
 	int ends[2];
 
 	make_vm();
-	if (pipe(ends) || !hold(ends[1]))
+	if (pipe(ends) || !hold(ends[1], place))
 		finding("its memory cannot be held", l.id);
 	pause_ms(300);
 	if (is_free())
@@ -346,12 +346,19 @@ static int held(void)
 	device_vm_do(l.id, MEZZ_VM_STOP);
 	if (goes(1000))
 		finding("its memory is given back while somebody holds it", l.id);
-	if (read(ends[0], page, PAGE) != (long)PAGE || page[0] != 'h')
+	if (read(ends[0], page, PAGE) != (long)PAGE || page[PAGE - 1] != 'h')
 		finding("the page in the pipe is another one", l.id);
 	close(ends[0]);
 	close(ends[1]);
 	if (!goes(PATIENCE))
 		finding("it does not end when nobody holds it any more", l.id);
+}
+
+// Of its memory, and of the state that its back-ends share.
+static int held_both(void)
+{
+	held(GENTLE);
+	held(MEZZ_MAP_STATE);
 	puts("held ok");
 	return 0;
 }
@@ -362,6 +369,6 @@ int main(int argc, char **argv)
 		return 1;
 	load(argv[2]);
 	if (!strcmp(argv[1], "held"))
-		return held();
+		return held_both();
 	return argc == 7 && !strcmp(argv[1], "play") ? play_all(argv) : 2;
 }
