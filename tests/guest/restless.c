@@ -118,7 +118,7 @@ static void step(u32 d)
 static void play(void)
 {
 	for (;;) {
-		for (u32 i = 0; i < 20000; i++)
+		for (u32 i = 0; i < 600; i++)
 			step((u32)random_below(count));
 		outb(0xCF9, 6); // starts again
 		delay_us(1000000);
