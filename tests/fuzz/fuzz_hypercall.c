@@ -4,7 +4,7 @@
 // in the end nothing is left.
 // link: kernel/micro/root_call.c kernel/micro/backend_call.c kernel/micro/backend_device.c kernel/micro/backend.c
 // link: kernel/micro/backend_event.c kernel/micro/create.c kernel/core/bundle.c kernel/core/bundle_disk.c kernel/core/disk_line.c
-// link: kernel/core/cpio.c lib/format.c devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio.c devices/virtqueue.c
+// link: kernel/core/cpio.c lib/format.c lib/firmware.c devices/virtio_pci.c devices/virtio_pci_common.c devices/virtio.c devices/virtqueue.c
 // link: devices/pci_config.c devices/msix.c tests/unit/fake/arch.c
 // cc: -fno-sanitize-coverage=trace-cmp
 // fuzz: -max_len=768
@@ -20,6 +20,7 @@
 #include "kernel/x86/paging.h"
 #include "kernel/x86/window.h"
 #include "lib/errno.h"
+#include "lib/firmware.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/cpio_build.h"
 #include "tests/unit/fake/arch.h"
@@ -49,6 +50,22 @@ static bool no_memory, changes;
 
 const char *const model_name = "micro";
 u64 sched_barred;
+
+// There is none here, so a bundle with some is refused.
+const char *firmware_create(struct vm *vm, struct firmware **f)
+{
+	const struct bundle_file *image = &vm->config->kernel;
+
+	*f = NULL;
+	return firmware_is(image->data, image->size) || firmware_is_bios(image->data, image->size)
+		       ? "no firmware here"
+		       : NULL;
+}
+
+void firmware_destroy(struct firmware *f)
+{
+	MUST(!f);
+}
 
 // ---------------------------------------------------------------- the root VM's memory
 
