@@ -232,6 +232,7 @@ TEST(guests_are_interrupted_now_and_then)
 	fake_reset(3);
 	timer_init_pcpu(this_pcpu());
 	svm_features.loses_interrupts = true;
+	pcpus[1]->timer_armed = ~0ull;
 	pcpus[2]->current = fresh();
 	emulator_beat_start();
 	for (unsigned i = 0; i < 10; i++) {
@@ -241,6 +242,36 @@ TEST(guests_are_interrupted_now_and_then)
 	CHECK(fake_kicks[2] >= 3 && fake_kicks[2] <= 4);
 	CHECK_EQ(fake_kicks[1], 0);
 	CHECK_EQ(fake_kicks[0], 0);
+}
+
+static void beats(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		fake_now += 250000000;
+		timer_run(TIMER_NEVER);
+	}
+}
+
+// A CPU that sleeps with work, or behind its timer, for more than one beat is interrupted; one that has nothing to do is not.
+TEST(sleepers_are_woken)
+{
+	fake_reset(4);
+	timer_init_pcpu(this_pcpu());
+	svm_features.loses_interrupts = true;
+	for (unsigned i = 1; i < 4; i++)
+		pcpus[i]->timer_armed = ~0ull;
+	pcpus[1]->work = WORK_RESCHED;
+	emulator_beat_start();
+	beats(1);
+	CHECK_EQ(fake_kicks[1], 0); // it may be on its way
+	beats(1);
+	CHECK_EQ(fake_kicks[1], 1);
+	pcpus[1]->work = 0;
+	pcpus[2]->timer_armed = fake_now;
+	beats(2);
+	CHECK_EQ(fake_kicks[2], 1);
+	CHECK_EQ(fake_kicks[1], 1);
+	CHECK_EQ(fake_kicks[3], 0);
 }
 
 TEST(one_cpu_is_left_alone)

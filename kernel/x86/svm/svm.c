@@ -23,7 +23,7 @@ struct svm_cpu svm_cpus[PCPU_MAX];
 u32 svm_asids;
 struct svm_features svm_features;
 
-COLD COLD static bool svm_probe(void)
+COLD static bool svm_probe(void)
 {
 	struct cpuid r = cpuid(0x80000001, 0);
 
@@ -50,7 +50,7 @@ COLD COLD static bool svm_probe(void)
 	return true;
 }
 
-COLD COLD static int svm_cpu_init(void)
+COLD static int svm_cpu_init(void)
 {
 	struct svm_cpu *c = &svm_cpus[this_pcpu()->id];
 	void *save = kmem_alloc(PAGE_SIZE, FRAME_OWNER_KERNEL);
@@ -102,7 +102,7 @@ COLD static void vmcb_init(struct vmcb *b)
 	b->nested_ctl = 1;
 }
 
-COLD COLD static int svm_vcpu_create(struct vcpu *v)
+COLD static int svm_vcpu_create(struct vcpu *v)
 {
 	struct svm_vcpu *s = kmem_alloc(PAGE_SIZE + sizeof(struct vmcb), v->vm->id);
 

@@ -10,12 +10,14 @@
 // stepped over, with no virtual interrupt in sight, when one is wanted.
 //
 // And VMRUN with a virtual interrupt may lose a physical one that another thread raises. It is looked for after each exit
-// (svm.c); a guest that does not exit is interrupted now and then, by CPU 0, which runs no VM then.
+// (svm.c); a guest that does not exit is interrupted now and then, by CPU 0, which runs no VM then. So is a CPU that sleeps over what it
+// was told: seen once, with the others waiting for it for ever; how its interrupt was lost is not known.
 //
 // And what it has made of code may stay when the code is changed: a write has the translations of its place dropped, then changes memory,
 // and in between another thread translates what was there. A Linux that patches itself by way of INT3 then meets INT3 again and again, where
 // there is none. So at each of those beats a byte is written again that the guest is about to execute: who is in such a loop
 // leaves it after some.
+#include "kernel/core/log.h"
 #include "kernel/core/timer.h"
 #include "kernel/vm/linear.h"
 #include "kernel/x86/regs.h"
@@ -120,14 +122,29 @@ void emulator_retranslate(struct vcpu *v)
 				 : "memory", "cc");
 }
 
+// It sleeps, though it was told to do something, or its timer is over.
+static bool sleeps_over(const struct pcpu *p)
+{
+	return !READ_ONCE(p->current) &&
+	       (READ_ONCE(p->work) || READ_ONCE(p->timer_armed) < time_now());
+}
+
 static void beat(struct timer *t)
 {
+	static u64 late; // CPUs that did so at the last beat, too
+
 	if (!svm_features.loses_interrupts)
 		return; // one CPU
 	WRITE_ONCE(emulator_beats, emulator_beats + 1);
-	for (u32 i = 1; i < pcpu_count; i++)
-		if (READ_ONCE(pcpus[i]->current))
+	for (u32 i = 1; i < pcpu_count; i++) {
+		bool sleeps = sleeps_over(pcpus[i]), again = sleeps && late >> i & 1;
+
+		late = sleeps && !again ? late | BIT(i) : late & ~BIT(i);
+		if (again)
+			log_line("CPU %u: an interrupt was lost", i);
+		if (again || READ_ONCE(pcpus[i]->current))
 			arch_kick(pcpus[i]);
+	}
 	timer_set(t, time_now() + time_from_ns(BEAT_NS));
 }
 
