@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# make fuzz [FUZZ_SECONDS=60]: each tests/fuzz/fuzz_x.c under libFuzzer, ASan and UBSan for so many seconds.
+# make fuzz [FUZZ_SECONDS=30]: each tests/fuzz/fuzz_x.c under libFuzzer, ASan and UBSan for so many seconds.
 # Its `// link:` lines name what it is linked with, its `// cc:` line options for the compiler, its `// fuzz:` line such for
 # libFuzzer. FUZZ_RUNS=20000000: so many executions instead.
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
 FUZZCC  ?= clang
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FCFLAGS := -std=gnu17 -O2 -g $(WARN) -D_GNU_SOURCE -fno-sanitize-recover=all \
