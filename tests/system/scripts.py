@@ -189,15 +189,16 @@ def spin_points(m, name):
     return {int(e): int(n) for e, n in re.findall(rb'^SPIN 0 (\d+) (\d+)$', m.log(name), re.M)}
 
 
-def spin_rates(m, names):
-    """Work a second of each VM in the seconds in which all of them worked."""
+def spin_shares(m, names):
+    """Of the work of all VMs that of each, second by second while all of them worked: the median, as the host may be away for some."""
     points = {name: spin_points(m, name) for name in names}
     start, end = max(min(p) for p in points.values()), min(max(p) for p in points.values())
     check(end - start >= 10, f'the VMs worked together for {end - start} s only')
 
-    def at(p, second):
-        return p[max(s for s in p if s <= second)]
-    return {name: (at(p, end) - at(p, start)) / (end - start) for name, p in points.items()}
+    def at(name, second):
+        return points[name][max(s for s in points[name] if s <= second)]
+    works = [{name: at(name, s + 1) - at(name, s) for name in names} for s in range(start, end)]
+    return {name: statistics.median(w[name] / max(1, sum(w.values())) for w in works) for name in names}
 
 
 def shares(weights):
@@ -208,9 +209,8 @@ def shares(weights):
         for name, ms in got.items():
             share = ms / total * weight / weights[name]
             check(0.97 <= share <= 1.03, f'shares of processor time are {text}: {name} got {share:.3f} of its own')
-        rates = spin_rates(m, list(weights))
-        for name, rate in rates.items():
-            share = rate / sum(rates.values()) * weight / weights[name]
+        for name, work in spin_shares(m, list(weights)).items():
+            share = work * weight / weights[name]
             check(0.75 <= share <= 1.25, f'{name} did {share:.3f} of the work that its weight says ({text}): '
                   + '; '.join(f'{n} {spin_points(m, n)}' for n in weights))
         leave(m)
