@@ -42,6 +42,8 @@ struct pcpu {
 	u64 timer_armed;    // own CPU: what the hardware timer is set to, ~0: nothing
 
 	u64 idle_ticks; // own CPU: time spent in arch_idle
+	u64 asleep;     // own CPU: since when it is there, 0: it is not
+	u64 overslept; // CPU 0, on an emulator: since when it slept when it was found to sleep over something
 	struct arch_pcpu *arch;
 };
 

@@ -69,12 +69,14 @@ void arch_idle(void)
 	struct pcpu *p = this_pcpu();
 	u64 start = time_now();
 
+	WRITE_ONCE(p->asleep, start);
 	// "sti" takes effect only behind "hlt": an interrupt between the test and the sleep ends
 	// the sleep.
 	if (!READ_ONCE(p->work))
 		__asm__ volatile("sti; hlt; cli" ::: "memory");
 	else
 		arch_take_interrupts();
+	WRITE_ONCE(p->asleep, 0);
 	p->idle_ticks += time_now() - start;
 }
 

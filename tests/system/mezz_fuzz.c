@@ -220,9 +220,12 @@ static const char *how(int status)
 	return text;
 }
 
+// One that writes anywhere may hit itself; nobody else may end it.
 static bool is_bad(int status)
 {
-	return WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0;
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) != SIGKILL && (l.gentle || WTERMSIG(status) != SIGSEGV);
+	return WEXITSTATUS(status) != 0;
 }
 
 // One process, to its end.

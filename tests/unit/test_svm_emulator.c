@@ -232,7 +232,6 @@ TEST(guests_are_interrupted_now_and_then)
 	fake_reset(3);
 	timer_init_pcpu(this_pcpu());
 	svm_features.loses_interrupts = true;
-	pcpus[1]->timer_armed = ~0ull;
 	pcpus[2]->current = fresh();
 	emulator_beat_start();
 	for (unsigned i = 0; i < 10; i++) {
@@ -252,26 +251,32 @@ static void beats(unsigned n)
 	}
 }
 
-// A CPU that sleeps with work, or behind its timer, for more than one beat is interrupted; one that has nothing to do is not.
+// A CPU that sleeps with work, or behind its timer, from one beat to the next is interrupted; one that has nothing to do, or was awake
+// in between, is not.
 TEST(sleepers_are_woken)
 {
-	fake_reset(4);
+	fake_reset(5);
 	timer_init_pcpu(this_pcpu());
 	svm_features.loses_interrupts = true;
-	for (unsigned i = 1; i < 4; i++)
+	for (unsigned i = 1; i < 5; i++) {
 		pcpus[i]->timer_armed = ~0ull;
-	pcpus[1]->work = WORK_RESCHED;
+		pcpus[i]->asleep = i;
+	}
+	pcpus[1]->work = pcpus[4]->work = WORK_RESCHED;
+	pcpus[2]->timer_armed = fake_now;
 	emulator_beat_start();
 	beats(1);
 	CHECK_EQ(fake_kicks[1], 0); // it may be on its way
+	pcpus[4]->asleep = fake_now;
 	beats(1);
 	CHECK_EQ(fake_kicks[1], 1);
-	pcpus[1]->work = 0;
-	pcpus[2]->timer_armed = fake_now;
-	beats(2);
 	CHECK_EQ(fake_kicks[2], 1);
-	CHECK_EQ(fake_kicks[1], 1);
 	CHECK_EQ(fake_kicks[3], 0);
+	CHECK_EQ(fake_kicks[4], 0);
+	pcpus[1]->asleep = 0;
+	beats(2);
+	CHECK_EQ(fake_kicks[1], 1);
+	CHECK_EQ(fake_kicks[2], 3);
 }
 
 TEST(one_cpu_is_left_alone)

@@ -122,28 +122,29 @@ void emulator_retranslate(struct vcpu *v)
 				 : "memory", "cc");
 }
 
-// It sleeps, though it was told to do something, or its timer is over.
-static bool sleeps_over(const struct pcpu *p)
+// Since when it sleeps, though it was told to do something, or its timer is over; 0: it does not.
+static u64 sleeps_over(const struct pcpu *p)
 {
-	return !READ_ONCE(p->current) &&
-	       (READ_ONCE(p->work) || READ_ONCE(p->timer_armed) < time_now());
+	bool owed = READ_ONCE(p->work) || READ_ONCE(p->timer_armed) < time_now();
+
+	return owed ? READ_ONCE(p->asleep) : 0;
 }
 
 static void beat(struct timer *t)
 {
-	static u64 late; // CPUs that did so at the last beat, too
-
 	if (!svm_features.loses_interrupts)
 		return; // one CPU
 	WRITE_ONCE(emulator_beats, emulator_beats + 1);
 	for (u32 i = 1; i < pcpu_count; i++) {
-		bool sleeps = sleeps_over(pcpus[i]), again = sleeps && late >> i & 1;
+		struct pcpu *p = pcpus[i];
+		u64 since = sleeps_over(p);
+		bool lost = since && since == p->overslept;
 
-		late = sleeps && !again ? late | BIT(i) : late & ~BIT(i);
-		if (again)
+		p->overslept = since;
+		if (lost)
 			log_line("CPU %u: an interrupt was lost", i);
-		if (again || READ_ONCE(pcpus[i]->current))
-			arch_kick(pcpus[i]);
+		if (lost || READ_ONCE(p->current))
+			arch_kick(p);
 	}
 	timer_set(t, time_now() + time_from_ns(BEAT_NS));
 }
