@@ -8,10 +8,11 @@ import time
 from disks import scratch
 from machine import Failure, Machine, debian, with_root
 
-# How QEMU is told of two such disks of the machine, and what they are called by mono's kernel, and by Linux.
-KINDS = {'nvme': ('nvme,serial={1},drive={0}', ('nvme0n1', 'nvme1n1'), ('nvme0n1', 'nvme1n1')),
-         'sata': ('ide-hd,bus=ide.{2},drive={0}', ('sata0', 'sata1'), ('sda', 'sdb')),
-         'virtio': ('virtio-blk-pci,request-merging=off,drive={0}', ('vd0', 'vd1'), ('vda', 'vdb'))}
+# How QEMU is told of two such disks of the machine, and what they are called by mono's kernel. Linux, under micro, may find them in
+# any order: there CONFIG names them by their serial numbers.
+KINDS = {'nvme': ('nvme,serial={1},drive={0}', ('nvme0n1', 'nvme1n1')),
+         'sata': ('ide-hd,bus=ide.{2},serial={1},drive={0}', ('sata0', 'sata1')),
+         'virtio': ('virtio-blk-pci,request-merging=off,serial={1},drive={0}', ('vd0', 'vd1'))}
 
 PLAIN = 'if=none,id=d0,format=raw,file={}'
 # Reads of sector 20000, writes of sector 24000 and all flushes fail.
@@ -88,12 +89,12 @@ def two_vms(kind, drive, script, words='', ends=None):
         path, other = scratch(folder), folder.parent.resolve() / f'{folder.name}-db.raw'
         monitor = folder.parent.resolve() / f'{folder.name}.qmp'
         other.write_bytes(bytes(64 << 20))
-        device, *names = KINDS[kind]
-        names = names[model == 'micro']
+        device, names = KINDS[kind]
         qemu = (f'-drive {drive.format(path)} -device {device.format("d0", "web", 0)} '
                 f'-drive if=none,id=d1,format=raw,file={other} -device {device.format("d1", "db", 1)} '
                 f'-qmp unix:{monitor},server=on,wait=off')
-        vms = [debian(vm, disks=f'[{{device: {name}, mode: rw}}]') for vm, name in zip(('web', 'db'), names)]
+        disks = names if model == 'mono' else ('web', 'db')
+        vms = [debian(vm, disks=f'[{{device: {disk}, mode: rw}}]') for vm, disk in zip(('web', 'db'), disks)]
         machine = Machine(folder, build, model, with_root(model, vms),
                           ['--memory', '2GiB', '--qemu-args', qemu, '--kernel-args', words], 240)
         try:
